@@ -1,0 +1,6 @@
+//! Entry points, one file a hook, each with its two families.
+
+mod connect;
+mod getpeername;
+mod recvmsg;
+mod sendmsg;
