@@ -1,0 +1,38 @@
+//! The cluster's state as typed, immutable values: what the API objects say, kept as they say it.
+//!
+//! API objects come in as the serde types of [`api`] (only the fields that we use), [`convert`] turns each into a value
+//! of this crate and a list of [`Warning`]s, [`Store`] applies events and hands out [`Snapshot`]s. References are kept
+//! as written even if their target does not exist yet; resolving them is the business of `compile`.
+//!
+//! The crate knows no clock, no task, no client and no kernel. Start reading at [`Store::apply`].
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod api;
+pub mod convert;
+mod endpoint;
+mod event;
+mod name;
+mod namespace;
+mod node;
+mod pod;
+mod port;
+mod service;
+mod service_cidr;
+mod snapshot;
+mod store;
+mod warning;
+
+pub use endpoint::{AddressFamily, Endpoint, EndpointPort, EndpointSlice};
+pub use event::{Event, Kind, ObjectKey};
+pub use name::{ObjectName, ServicePortName};
+pub use namespace::Namespace;
+pub use node::{Node, NodeView};
+pub use pod::Pod;
+pub use port::Protocol;
+pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};
+pub use service_cidr::ServiceCidr;
+pub use snapshot::{Changes, Snapshot, SnapshotRevision, Synced};
+pub use store::Store;
+pub use warning::{Warning, WarningKind};

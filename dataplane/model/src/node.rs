@@ -1,0 +1,29 @@
+//! Nodes: the API object, and what this node sees of itself.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A Node object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Name.
+    pub name: Arc<str>,
+    /// Label `topology.kubernetes.io/zone`.
+    pub zone: Option<Arc<str>>,
+    /// `status.addresses` that are IP addresses (InternalIP, ExternalIP), in the order of the object.
+    pub addrs: Vec<IpAddr>,
+    /// `metadata.deletionTimestamp` is set.
+    pub is_deleting: bool,
+    /// The taint `ToBeDeletedByClusterAutoscaler` is present: `/healthz` answers 503 (KEP-3836).
+    pub is_leaving: bool,
+}
+
+/// This node as it sees itself: its name and, from netlink, its addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeView {
+    /// Our node's name.
+    pub name: Arc<str>,
+    /// Every address of every interface, loopback addresses excepted.
+    pub addrs: BTreeSet<IpAddr>,
+}
