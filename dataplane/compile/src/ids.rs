@@ -1,0 +1,5 @@
+//! Numbers for names: given out smallest first, kept while in use, reused only when released.
+
+pub(crate) mod blocks;
+pub(crate) mod names;
+pub(crate) mod pool;
