@@ -1,0 +1,171 @@
+//! What the admin socket answers. Names and meanings of the JSON fields are stable: programs read them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `/status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The daemon's version.
+    pub version: String,
+    /// Our node's name.
+    pub node: String,
+    /// Whether everything that is known is in force, and everything is known.
+    pub ready: bool,
+    /// Why not, one line each.
+    pub not_ready: Vec<String>,
+    /// Whether every first list is done.
+    pub synced: bool,
+    /// Number of the snapshot in force.
+    pub revision: u64,
+    /// Since the start.
+    pub uptime_secs: u64,
+    /// How the maps were found at the start: fresh, adopted or replaced.
+    pub maps_at_start: String,
+    /// The last round that wrote or tried to.
+    pub last_sync: Option<SyncReport>,
+    /// Writes that are outstanding, by map; maps without any are left out.
+    pub pending: BTreeMap<String, usize>,
+    /// Programs whose links are in force.
+    pub programs: Vec<String>,
+    /// The source.
+    pub source: SourceReport,
+    /// What in objects could not be honoured.
+    pub warnings: Vec<WarningReport>,
+    /// Connections and datagrams that were not let through, by reason.
+    pub drops: BTreeMap<String, u64>,
+    /// Rows of the kernel maps that somebody else had changed and that were put right.
+    pub drift_repairs: u64,
+}
+
+/// One round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// Seconds since it ended.
+    pub age_secs: f64,
+    /// Milliseconds for compiling.
+    pub compile_ms: f64,
+    /// Milliseconds for writing.
+    pub apply_ms: f64,
+    /// Writes that came through.
+    pub applied: usize,
+    /// Writes that failed.
+    pub failed: usize,
+}
+
+/// The source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// The folder.
+    pub manifests: String,
+    /// Objects in force, by kind.
+    pub objects: BTreeMap<String, usize>,
+    /// Objects of kinds that are not used, by `apiVersion/Kind`.
+    pub passed_over: BTreeMap<String, u64>,
+    /// What is wrong, by file.
+    pub problems: BTreeMap<String, String>,
+}
+
+/// What in an object could not be honoured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WarningReport {
+    /// Kind and name.
+    pub object: String,
+    /// Class.
+    pub kind: String,
+    /// Field and value, or the other object.
+    pub detail: String,
+}
+
+/// One Service port in one family.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceReport {
+    /// Namespace of the Service.
+    pub namespace: String,
+    /// Name of the Service.
+    pub name: String,
+    /// Name of the port, empty if it has none.
+    pub port: String,
+    /// TCP, UDP or SCTP.
+    pub protocol: String,
+    /// IPv4 or IPv6.
+    pub family: String,
+    /// Id in the kernel maps.
+    pub id: u32,
+    /// What clients dial.
+    pub frontends: Vec<FrontendReport>,
+    /// internal-local, external-local.
+    pub flags: Vec<String>,
+    /// Backends that new connections choose from under the policy Cluster.
+    pub cluster_backends: usize,
+    /// Backends that new connections choose from under a policy Local.
+    pub local_backends: usize,
+    /// Connections and UDP flows sent to a backend.
+    pub connections: u64,
+    /// Refused for lack of endpoints.
+    pub refused: u64,
+    /// Dropped by a Local policy without a local endpoint.
+    pub dropped: u64,
+    /// Sent to a backend without the socket remembering its VIP.
+    pub unremembered: u64,
+}
+
+/// A frontend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontendReport {
+    /// ClusterIP, NodePort, ExternalIP, LoadBalancer.
+    pub kind: String,
+    /// `address:port/PROTOCOL`; `node-v4` and `node-v6` stand for the node's own addresses.
+    pub address: String,
+    /// False if an older Service has it.
+    pub held: bool,
+}
+
+/// A backend of a Service port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointReport {
+    /// Namespace of the Service.
+    pub namespace: String,
+    /// Name of the Service.
+    pub service: String,
+    /// Name of the port.
+    pub port: String,
+    /// TCP, UDP or SCTP.
+    pub protocol: String,
+    /// Address and port.
+    pub address: String,
+    /// live or terminating.
+    pub state: String,
+    /// New connections under the policy Cluster may choose it.
+    pub in_cluster_set: bool,
+    /// New connections under a policy Local may choose it.
+    pub in_local_set: bool,
+    /// On this node.
+    pub local: bool,
+    /// Its node, if known.
+    pub node: Option<String>,
+    /// Its zone, if known.
+    pub zone: Option<String>,
+    /// Connections and UDP flows sent to it.
+    pub connections: u64,
+}
+
+/// A kernel map.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MapReport {
+    /// Name.
+    pub name: String,
+    /// Kernel type.
+    pub r#type: String,
+    /// Bytes of a key.
+    pub key_bytes: u32,
+    /// Bytes of a value.
+    pub value_bytes: u32,
+    /// Entries in use; absent where only the kernel knows.
+    pub used: Option<u64>,
+    /// Maximum; absent where the kernel sizes the map.
+    pub max: Option<u64>,
+    /// Path of the pin.
+    pub pin: String,
+}

@@ -1,0 +1,142 @@
+//! Wiring: which task owns what, which channel goes where, and the order of start and end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+
+use crate::config::Config;
+use crate::health::{self, HealthState};
+use crate::kernel::KernelError;
+use crate::kernel::real::{Lock, Real, RealConfig};
+use crate::metrics::{self, Metrics};
+use crate::netlink::addrs::watch_addrs;
+use crate::source::{SourceError, manifests};
+use crate::start_error::StartError;
+use crate::sync::core::Core;
+use crate::sync::{Ends, Facts, Pace, SyncLoop};
+use crate::{admin, http};
+
+/// How long the lock of a daemon that is ending is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Questions that may wait for the loop.
+const QUERIES: usize = 16;
+
+/// Runs the daemon until SIGTERM or SIGINT. What it wrote stays in force.
+///
+/// # Errors
+///
+/// What stops the start. Nothing in force is touched by a start that fails.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let mut stop_signals = Signals::new()?;
+    // The lock comes first: a second daemon must not take the sockets of the first. Then everything that can be refused,
+    // so that a refused start leaves no maps behind.
+    let lock = lock(&config.bpf_root).await?;
+    let (source, watch_source) = manifests::watch(config.manifests.clone()).map_err(|e| match e {
+        SourceError::Folder { path, source } => StartError::Manifests { path, source },
+    })?;
+    let (addrs, watch_addrs) = watch_addrs().await.map_err(StartError::Netlink)?;
+
+    let (queries, query_receiver) = mpsc::channel(QUERIES);
+    let (health_sender, health_receiver) = watch::channel(HealthState::default());
+    let (stop, stop_receiver) = watch::channel(false);
+    let metrics = Arc::new(Metrics::default());
+    let hard = config.bind_hard_fail;
+    if let Some(addr) = config.healthz_bind {
+        let router = health::router(health_receiver, Arc::clone(&metrics));
+        http::start("health", addr, hard, router).await?;
+    }
+    if let Some(addr) = config.metrics_bind {
+        let router = metrics::router(Arc::clone(&metrics), queries.clone());
+        http::start("metrics", addr, hard, router).await?;
+    }
+    let admin_socket = admin::bind(&config.state_dir)?;
+
+    let kernel = Real::open(
+        lock,
+        &RealConfig {
+            cgroup_root: config.cgroup_root.clone(),
+            limits: config.limits.clone(),
+            socket_entries: config.socket_entries,
+        },
+    )?;
+    let maps_at_start = kernel.start();
+    let udp_sockets = kernel.socket_entries()?;
+    let core = Core::new(kernel, &config.node_name)?;
+    tokio::spawn(admin::serve(admin_socket, queries));
+    tokio::spawn(watch_source);
+    tokio::spawn(watch_addrs);
+
+    tracing::info!(
+        node = %config.node_name,
+        maps = maps_at_start.as_str(),
+        cgroup = %config.cgroup_root.display(),
+        "started"
+    );
+    let ends =
+        Ends { source, addrs, queries: query_receiver, health: health_sender, metrics, stop: stop_receiver };
+    let facts = Facts {
+        maps_at_start,
+        manifests: config.manifests.display().to_string(),
+        pins: format!("{}/ferrule/{}", config.bpf_root.display(), abi::LAYOUT_VERSION),
+        udp_sockets,
+    };
+    let pace = Pace {
+        min_period: config.min_sync_period,
+        audit_period: config.audit_period,
+        retry_first: config.retry_first,
+        retry_last: config.retry_last,
+    };
+    let mut sync = tokio::spawn(SyncLoop::new(core, ends, facts, pace).run());
+    tokio::select! {
+        name = stop_signals.next() => tracing::info!(signal = name, "stopping: what is in the kernel stays in force"),
+        // The loop ends only when told to; a panic in it must not leave a daemon that answers and does nothing.
+        _ = &mut sync => return Err(StartError::LoopEnded),
+    }
+    stop.send_replace(true);
+    // A round that is being written is finished first.
+    let _ = sync.await;
+    Ok(())
+}
+
+/// Takes the bpf-root's lock. A daemon that was just killed may hold it for a moment more.
+async fn lock(bpf_root: &Path) -> Result<Lock, KernelError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Lock::take(bpf_root) {
+            Err(KernelError::Locked { .. }) if Instant::now() < deadline => sleep(LOCK_PAUSE).await,
+            taken => return taken,
+        }
+    }
+}
+
+struct Signals {
+    /// Caught so that a closed terminal does not end the daemon.
+    _hangup: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, StartError> {
+        let take = |kind| signal(kind).map_err(StartError::Signals);
+        Ok(Self {
+            _hangup: take(SignalKind::hangup())?,
+            terminate: take(SignalKind::terminate())?,
+            interrupt: take(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

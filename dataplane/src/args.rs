@@ -1,0 +1,325 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use compile::Limits;
+
+use crate::config::Config;
+use crate::preflight;
+use crate::start_error::StartError;
+
+/// Services, DNS and NetworkPolicy of one Kubernetes node, in eBPF.
+#[derive(Debug, Parser)]
+#[command(name = "ferrule", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon.
+    Run(Box<RunArgs>),
+    /// Take everything of ours out of the kernel. Stop the daemon first.
+    Cleanup(CleanupArgs),
+    /// Show how the daemon is doing.
+    Status(ClientArgs),
+    /// Show Services and their frontends.
+    Services(FilterArgs),
+    /// Show the backends of Services.
+    Endpoints(FilterArgs),
+    /// Show the kernel maps and how full they are.
+    Maps(ClientArgs),
+    /// Load every program and say whether this kernel takes it.
+    #[command(hide = true)]
+    CheckKernel,
+}
+
+/// Directories that the daemon and `cleanup` share.
+#[derive(Debug, Args)]
+pub struct Roots {
+    /// A mounted bpffs: maps and links are pinned in it.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf")]
+    pub bpf_root: PathBuf,
+    /// Where the admin socket is.
+    #[arg(long, value_name = "DIR", default_value = "/run/ferrule")]
+    pub state_dir: PathBuf,
+    /// The cgroup v2 directory whose sockets are served [default: the one in /proc/mounts].
+    #[arg(long, value_name = "DIR")]
+    pub cgroup_root: Option<PathBuf>,
+}
+
+/// `ferrule run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A folder of Kubernetes YAML to serve: Services, EndpointSlices, Pods, Namespaces, Nodes, ServiceCIDRs.
+    #[arg(long, value_name = "DIR")]
+    pub manifests: PathBuf,
+    /// This node's name [default: the host's name].
+    #[arg(long, value_name = "NAME")]
+    pub hostname_override: Option<String>,
+    /// Shared directories.
+    #[command(flatten)]
+    pub roots: Roots,
+    /// Address of the health server; without a port 10256, empty to switch it off.
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:10256", value_parser = |s: &str| bind_address(s, 10256))]
+    pub healthz_bind_address: Bind,
+    /// Address of the metrics server; without a port 10249, empty to switch it off.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:10249", value_parser = |s: &str| bind_address(s, 10249))]
+    pub metrics_bind_address: Bind,
+    /// Whether an address that is taken stops the start; if false it is tried again every 5 s.
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub bind_address_hard_fail: bool,
+    /// From the end of one round of writes to the start of the next.
+    #[arg(long, value_name = "MS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1000))]
+    pub min_sync_period_ms: u64,
+    /// Between comparisons of the kernel's maps with what they should hold.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub audit_period_secs: u64,
+    /// Maxima of the maps.
+    #[command(flatten)]
+    pub maxima: Maxima,
+    /// Logging.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+}
+
+/// Maxima of the maps, in entries. Maps that are adopted from an earlier run keep theirs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Maxima of the maps")]
+pub struct Maxima {
+    /// Frontends: about four for each dual-stack Service port, and two more with a NodePort.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().frontends, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_frontends: u32,
+    /// Service ports, counted once a family.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().services - 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_services: u32,
+    /// Backends: endpoints of all Service ports.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().backends - 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_backends: u32,
+    /// Slots: each set of backends takes the next power of two of its size, and both sizes while it changes.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().slots, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_slots: u32,
+    /// Addresses of this node.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().node_addrs, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_node_addresses: u32,
+    /// Unconnected UDP sockets and the Services that each talks to.
+    #[arg(long, value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_udp_sockets: u32,
+}
+
+/// How to log.
+#[derive(Debug, Args)]
+pub struct LoggingArgs {
+    /// Verbosity as in Kubernetes: 2 shows changes of state, 4 unusual branches, 6 every object.
+    #[arg(short, long, value_name = "N", default_value_t = 2)]
+    pub v: u8,
+    /// Format of the log on standard error.
+    #[arg(long = "log-format", alias = "logging-format", value_name = "FORMAT", default_value = "text")]
+    pub format: LogFormat,
+}
+
+/// Format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `ferrule cleanup`.
+#[derive(Debug, Args)]
+pub struct CleanupArgs {
+    /// Shared directories.
+    #[command(flatten)]
+    pub roots: Roots,
+}
+
+/// Commands that ask the daemon.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// Where the daemon's admin socket is.
+    #[arg(long, value_name = "DIR", default_value = "/run/ferrule")]
+    pub state_dir: PathBuf,
+    /// How to show the answer.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Output,
+}
+
+/// Commands that show some of many objects.
+#[derive(Debug, Args)]
+pub struct FilterArgs {
+    /// Only this Service: name, or namespace/name.
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Only Services of this namespace.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Where to ask.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// How to show an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A table for people.
+    Table,
+    /// JSON for programs.
+    Json,
+}
+
+/// An address to listen on, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bind(pub Option<SocketAddr>);
+
+/// What the command line came to.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A command.
+    Command(Command),
+    /// Text that was asked for: help or version.
+    Text(String),
+    /// One line that says what is wrong.
+    Wrong(String),
+}
+
+/// Parses a command line. kube-proxy takes flags with underscores too, so they are taken for dashes.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
+    let args = args.into_iter().map(|arg| match arg.to_str().and_then(|s| s.strip_prefix("--")) {
+        Some(flag) => {
+            let (name, value) = flag.split_at(flag.find('=').unwrap_or(flag.len()));
+            OsString::from(format!("--{}{value}", name.replace('_', "-")))
+        }
+        None => arg,
+    });
+    match Cli::try_parse_from(args) {
+        Ok(cli) => Parsed::Command(cli.command),
+        Err(error) => {
+            let is_asked_for = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp
+                    | ErrorKind::DisplayVersion
+                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            );
+            let text = error.to_string();
+            if is_asked_for { Parsed::Text(text) } else { Parsed::Wrong(one_line(&text)) }
+        }
+    }
+}
+
+/// The first paragraph of clap's message in one line, without its usage.
+fn one_line(message: &str) -> String {
+    let paragraph: Vec<&str> = message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    format!("{} (see ferrule --help)", paragraph.join(" "))
+}
+
+fn bind_address(text: &str, port: u16) -> Result<Bind, String> {
+    if text.is_empty() {
+        return Ok(Bind(None));
+    }
+    if let Ok(ip) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        return Ok(Bind(Some(SocketAddr::new(ip, port))));
+    }
+    match text.parse() {
+        Ok(addr) => Ok(Bind(Some(addr))),
+        Err(_) => Err("not an IP address with or without a port".to_owned()),
+    }
+}
+
+impl RunArgs {
+    /// Checks what can be checked before anything is touched, and makes the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that would stop a start.
+    pub fn into_config(self) -> Result<Config, StartError> {
+        preflight::capabilities()?;
+        let node_name = preflight::node_name(self.hostname_override.as_deref())?;
+        preflight::bpffs(&self.roots.bpf_root)?;
+        let cgroup_root = preflight::cgroup_root(self.roots.cgroup_root.as_deref())?;
+        let m = &self.maxima;
+        Ok(Config {
+            node_name,
+            manifests: self.manifests,
+            cgroup_root,
+            bpf_root: self.roots.bpf_root,
+            state_dir: self.roots.state_dir,
+            healthz_bind: self.healthz_bind_address.0,
+            metrics_bind: self.metrics_bind_address.0,
+            bind_hard_fail: self.bind_address_hard_fail,
+            limits: Limits {
+                frontends: m.max_frontends,
+                // Index 0 of these arrays is never used.
+                services: m.max_services.saturating_add(1),
+                backends: m.max_backends.saturating_add(1),
+                slots: m.max_slots,
+                node_addrs: m.max_node_addresses,
+                ids: m.max_services.saturating_mul(2).max(Limits::default().ids),
+                ..Limits::default()
+            },
+            socket_entries: m.max_udp_sockets,
+            min_sync_period: Duration::from_millis(self.min_sync_period_ms),
+            audit_period: Duration::from_secs(self.audit_period_secs.max(1)),
+            retry_first: Duration::from_millis(20),
+            retry_last: Duration::from_secs(5),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Parsed {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn an_unknown_flag_is_named_in_one_line() {
+        let Parsed::Wrong(line) = parsed("ferrule run --manifests /x --wings") else { panic!("wrong") };
+        assert!(line.contains("--wings") && !line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named_in_one_line() {
+        let Parsed::Wrong(line) = parsed("ferrule run") else { panic!("wrong") };
+        assert!(line.contains("--manifests") && !line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn kube_proxys_spellings_of_flags_are_taken() {
+        for line in [
+            "ferrule run --manifests=/x --hostname-override=n --healthz-bind-address=127.0.0.1:1",
+            "ferrule run --manifests /x --hostname_override n --healthz_bind_address 127.0.0.1:1",
+        ] {
+            let Parsed::Command(Command::Run(run)) = parsed(line) else { panic!("run") };
+            assert_eq!(run.hostname_override.as_deref(), Some("n"));
+            assert_eq!(run.healthz_bind_address.0, Some("127.0.0.1:1".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_port_gets_the_usual_one_and_an_empty_one_is_off() {
+        assert_eq!(bind_address("10.0.0.1", 10256), Ok(Bind(Some("10.0.0.1:10256".parse().unwrap()))));
+        assert_eq!(bind_address("::", 10249), Ok(Bind(Some("[::]:10249".parse().unwrap()))));
+        assert_eq!(bind_address("[::1]:7", 10249), Ok(Bind(Some("[::1]:7".parse().unwrap()))));
+        assert_eq!(bind_address("", 1), Ok(Bind(None)));
+        assert!(bind_address("localhost:1", 1).is_err());
+    }
+
+    #[test]
+    fn hard_fail_can_be_switched_off() {
+        let line = "ferrule run --manifests /x --bind-address-hard-fail=false";
+        let Parsed::Command(Command::Run(run)) = parsed(line) else { panic!("run") };
+        assert!(!run.bind_address_hard_fail);
+    }
+}
