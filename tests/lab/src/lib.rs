@@ -1,0 +1,63 @@
+//! A small cluster on one machine: nodes and pods as network namespaces, cgroups and processes, for the tests, the
+//! demo and the benchmarks.
+//!
+//! ```text
+//!   flab-<id>-fabric            bridge 172.31.0.1, fd00:172:31::1; links without TX checksum offload
+//!      │            │
+//!   flab-<id>-node-1          flab-<id>-node-2            forwarding, a bpffs and a cgroup subtree each
+//!      │ veth a pod, /32      │ cni0 10.244.2.1
+//!   flab-<id>-<ns>.<pod>      flab-<id>-<ns>.<pod>        processes in …/kubepods/burstable/pod<UID>/<container>
+//! ```
+//!
+//! Every process is born in its namespace and cgroup, as a container is. The data plane under test is a process in a
+//! node's host network and sees nothing but what it would see on a node: interfaces, routes, cgroups, manifests.
+//!
+//! All of a lab can be found by its id, so nothing is ever left: dropping a [`Lab`] takes it away, a signal does
+//! ([`take_down_all`]), and the next lab clears up after a killed owner ([`clear_stale`]).
+//!
+//! The crate knows nothing of maps and programs; [`leaks`] lists those of the machine by the kernel's own lists. Start
+//! reading at [`Lab`] and [`Node`].
+
+mod address;
+mod binaries;
+mod bpf;
+mod cgroup;
+mod client;
+mod daemon;
+pub mod demo;
+mod ethtool;
+mod fabric;
+mod gate;
+mod interrupt;
+mod lab;
+pub mod leaks;
+mod link;
+pub mod manifests;
+mod mounts;
+mod netlink;
+mod netns;
+mod node;
+mod place;
+mod pod;
+mod process;
+mod registry;
+mod wait;
+mod wiring;
+pub mod worker;
+mod workload;
+
+pub use address::{Dual, DualNet};
+pub use binaries::ferrule;
+pub use cgroup::Cgroup;
+pub use client::{Client, Load};
+pub use daemon::{HEALTH_PORT, METRICS_PORT, Output};
+pub use interrupt::take_down_on_signals;
+pub use lab::{Lab, LabSpec, take_down_all};
+pub use netns::Netns;
+pub use node::{Node, NodeSpec};
+pub use place::{find as find_place, names as place_names};
+pub use pod::{Pod, PodSpec, Role};
+pub use registry::{LabId, clear_stale, ids as lab_ids, take_down};
+pub use wait::until;
+pub use wiring::Wiring;
+pub use workload::{Dial, Tally, Times, Workload, monotonic_ns};

@@ -1,0 +1,244 @@
+//! Pods: a network namespace, a kubelet-style cgroup, addresses, and perhaps a server.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use nix::unistd::pipe2;
+
+use crate::address::Dual;
+use crate::cgroup::Cgroup;
+use crate::client::{Client, dev_null, lock, read_line};
+use crate::link::IfIndex;
+use crate::netns;
+use crate::node::Node;
+use crate::place::Place;
+use crate::process::Process;
+
+/// How long a server may take to open its sockets.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+/// How long a server may take to end, beyond its grace period.
+const EXIT_SLACK: Duration = Duration::from_secs(5);
+
+/// What a pod is to be.
+#[derive(Clone, Debug)]
+pub struct PodSpec {
+    /// Name, unique within the namespace.
+    pub name: String,
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// What runs in it.
+    pub role: Role,
+}
+
+/// What runs in a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing until its client is used.
+    Idle,
+    /// A server on that TCP and UDP port, which goes on for `grace` after SIGTERM.
+    Server {
+        /// Port of both protocols.
+        port: u16,
+        /// Time from SIGTERM to the end.
+        grace: Duration,
+    },
+}
+
+impl PodSpec {
+    /// A pod in which nothing runs until its client is used.
+    pub fn idle(namespace: &str, name: &str) -> Self {
+        Self { name: name.into(), namespace: namespace.into(), labels: BTreeMap::new(), role: Role::Idle }
+    }
+
+    /// A pod with a server that ends at once on SIGTERM.
+    pub fn server(namespace: &str, name: &str, port: u16) -> Self {
+        Self { role: Role::Server { port, grace: Duration::ZERO }, ..Self::idle(namespace, name) }
+    }
+
+    /// The same with a label.
+    #[must_use]
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same, its server going on for `grace` after SIGTERM.
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Self {
+        let role = match self.role {
+            Role::Idle => Role::Idle,
+            Role::Server { port, grace: _ } => Role::Server { port, grace },
+        };
+        Self { role, ..self }
+    }
+}
+
+/// A pod. It lives until it is deleted or the lab ends; clones are the same pod.
+#[derive(Clone, Debug)]
+pub struct Pod(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    spec: PodSpec,
+    uid: String,
+    address: Dual,
+    node: Node,
+    place: Arc<Place>,
+    /// Cgroup of the pod; the container's is below it.
+    cgroup: Cgroup,
+    host_end: IfIndex,
+    server: Option<Arc<Process>>,
+    client: Client,
+    deleted: Mutex<bool>,
+}
+
+impl Pod {
+    /// Makes a pod on `node`: namespace, wires, cgroup, then the server, whose sockets are open on return.
+    pub(crate) fn new(node: &Node, spec: PodSpec) -> Result<Self> {
+        let uid = new_uid()?;
+        let name = place_name(&spec);
+        let (address, host_end, place, cgroup) = {
+            let _open = node.gate().pass()?;
+            let netns_name = node.lab_id().netns_name(&name);
+            let (netns, mut netlink) = netns::Netns::create(&netns_name, &[])?;
+            let (address, host_end) = node.wire(&uid, &netns, &mut netlink)?;
+            let cgroup = node.cgroup().child(format!("kubepods/burstable/pod{uid}"));
+            let container = cgroup.child(uid.replace('-', ""));
+            let gate = Arc::clone(node.gate());
+            (address, host_end, Arc::new(Place::new(node.lab_id(), name, netns, container, gate)?), cgroup)
+        };
+        let server = match spec.role {
+            Role::Idle => None,
+            Role::Server { port, grace } => Some(start_server(&place, &spec.name, port, grace)?),
+        };
+        let client = Client::new(Arc::clone(&place));
+        let node = node.clone();
+        let deleted = Mutex::new(false);
+        Ok(Self(Arc::new(Inner {
+            spec,
+            uid,
+            address,
+            node,
+            place,
+            cgroup,
+            host_end,
+            server,
+            client,
+            deleted,
+        })))
+    }
+
+    /// Name.
+    pub fn name(&self) -> &str {
+        &self.0.spec.name
+    }
+
+    /// Kubernetes namespace.
+    pub fn namespace(&self) -> &str {
+        &self.0.spec.namespace
+    }
+
+    /// Labels.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.0.spec.labels
+    }
+
+    /// What runs in it.
+    pub fn role(&self) -> Role {
+        self.0.spec.role
+    }
+
+    /// UID, as it is in the cgroup's name too.
+    pub fn uid(&self) -> &str {
+        &self.0.uid
+    }
+
+    /// Addresses.
+    pub fn address(&self) -> Dual {
+        self.0.address
+    }
+
+    /// The node that it runs on.
+    pub fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    /// Sends requests from this pod.
+    pub fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// Its name for `ferrule-lab exec`.
+    pub fn place(&self) -> &str {
+        &self.0.place.name
+    }
+
+    /// The container's cgroup.
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.0.place.cgroup
+    }
+
+    /// Tells the server that it will end, as the kubelet does: SIGTERM. It goes on serving for its grace period.
+    ///
+    /// # Errors
+    ///
+    /// The signal could not be sent.
+    pub fn terminate(&self) -> Result<()> {
+        self.0.server.as_ref().map_or(Ok(()), |server| server.signal(Signal::SIGTERM))
+    }
+
+    /// Ends the pod as the kubelet does: SIGTERM, the rest of the grace period, then everything of it goes.
+    ///
+    /// # Errors
+    ///
+    /// The server outlived its grace period, the pod was deleted before, or a part could not be removed.
+    pub fn delete(&self) -> Result<()> {
+        self.end().with_context(|| format!("deleting pod {}", self.name()))
+    }
+
+    fn end(&self) -> Result<()> {
+        let inner = &*self.0;
+        ensure!(!std::mem::replace(&mut *lock(&inner.deleted), true), "it has been deleted before");
+        self.terminate()?;
+        if let (Some(server), Role::Server { grace, .. }) = (&inner.server, inner.spec.role) {
+            server.wait(grace + EXIT_SLACK)?;
+        }
+        let _open = inner.node.gate().pass()?;
+        inner.cgroup.kill()?;
+        inner.node.unwire(inner.address, inner.host_end)?;
+        netns::remove(inner.place.netns.name())?;
+        inner.cgroup.remove()?;
+        inner.place.forget()
+    }
+}
+
+fn start_server(place: &Place, name: &str, port: u16, grace: Duration) -> Result<Arc<Process>> {
+    let (stdout, their_stdout) = pipe2(OFlag::O_CLOEXEC)?;
+    let port = port.to_string();
+    let grace = grace.as_millis().to_string();
+    let args = ["serve", "--name", name, "--port", &port, "--grace-ms", &grace];
+    let server = place.start_worker(&args, dev_null()?.as_fd(), their_stdout.as_fd())?;
+    drop(their_stdout);
+    read_line(&File::from(stdout), &mut Vec::new(), READY_LIMIT)
+        .with_context(|| format!("starting the server of {name}; see {}", place.log().display()))?;
+    Ok(server)
+}
+
+/// Names of pods are unique within their Kubernetes namespace only.
+fn place_name(spec: &PodSpec) -> String {
+    format!("{}.{}", spec.namespace, spec.name)
+}
+
+/// A random (version 4) UUID; the kernel makes them.
+fn new_uid() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("making a UID")?;
+    Ok(text.trim_end().to_owned())
+}
