@@ -1,0 +1,8 @@
+//! The daemon as a whole, in a lab: how it starts and refuses to, what it makes of objects, how it survives. Needs root.
+
+mod addresses;
+mod admin;
+mod objects;
+mod restart;
+mod start;
+mod world;
