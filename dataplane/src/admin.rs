@@ -2,11 +2,16 @@
 //!
 //! The sync loop owns the state and answers queries between rounds; this module only carries them.
 
+#[cfg(test)]
+pub(crate) mod fake_loop;
 pub mod reports;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,9 +21,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use nix::sys::stat::{Mode, fchmod};
 use serde::Serialize;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use self::reports::{EndpointReport, MapReport, ServiceReport, StatusReport};
 use crate::start_error::StartError;
@@ -28,6 +35,9 @@ pub const SOCKET_NAME: &str = "ferrule.sock";
 
 /// How long a query may wait for the sync loop.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 64;
 
 /// A question to the sync loop, with the way back.
 #[derive(Debug)]
@@ -44,7 +54,33 @@ pub enum Query {
     Dump(oneshot::Sender<String>),
 }
 
-/// Takes the socket's place. A socket file that a killed daemon left is replaced; one that somebody answers on is not.
+/// Why a query has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unanswered {
+    /// The loop is in a round, or hangs in one.
+    #[error("the sync loop has not answered for {} s: the daemon's log says what it does", .0.as_secs())]
+    Late(Duration),
+    /// The daemon is ending.
+    #[error("the sync loop has ended: the daemon is going away")]
+    Ended,
+}
+
+/// Asks the sync loop. The deadline holds for a place in the queue and for the answer together.
+pub(crate) async fn ask<T>(
+    queries: &mpsc::Sender<Query>,
+    query: fn(oneshot::Sender<T>) -> Query,
+    deadline: Duration,
+) -> Result<T, Unanswered> {
+    let (sender, receiver) = oneshot::channel();
+    let answer = async {
+        queries.send(query(sender)).await.map_err(|_| Unanswered::Ended)?;
+        receiver.await.map_err(|_| Unanswered::Ended)
+    };
+    timeout(deadline, answer).await.unwrap_or(Err(Unanswered::Late(deadline)))
+}
+
+/// Takes the socket's place; only our own user may connect. A socket that a killed daemon left is replaced; one that
+/// somebody answers on is not, nor is anything else of that name.
 ///
 /// # Errors
 ///
@@ -57,19 +93,26 @@ pub fn bind(state_dir: &Path) -> Result<UnixListener, StartError> {
     fs::create_dir_all(state_dir).map_err(fail(state_dir))?;
     let path = state_dir.join(SOCKET_NAME);
     // A daemon with another bpf-root may use the same state directory.
-    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
-        return Err(fail(&path)(io::Error::from(io::ErrorKind::AddrInUse)));
+    if StdUnixStream::connect(&path).is_ok() {
+        return Err(fail(&path)(io::ErrorKind::AddrInUse.into()));
     }
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(fail(&path)(e)),
-        _ => {}
+    let is_left_over = fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket());
+    if is_left_over {
+        fs::remove_file(&path).map_err(fail(&path))?;
     }
-    let listener = UnixListener::bind(&path).map_err(fail(&path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(fail(&path))?;
-    Ok(listener)
+    listen(&path).map_err(fail(&path))
 }
 
-/// Serves queries until the listener fails.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    // Linux gives the file the mode of the socket (unix_bind_bsd in net/unix/af_unix.c): set before the bind, there
+    // is no moment in which others could connect.
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    socket.bind(path)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves queries for as long as the daemon lives.
 pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>) {
     let router = Router::new()
         .route("/status", get(|q| answer(q, Query::Status)))
@@ -87,28 +130,15 @@ async fn answer<T: Serialize + Send + 'static>(
     State(queries): State<mpsc::Sender<Query>>,
     query: fn(oneshot::Sender<T>) -> Query,
 ) -> Response {
-    match ask(&queries, query).await {
-        Ok(report) => Json(report).into_response(),
-        Err(unavailable) => unavailable,
-    }
+    ask(&queries, query, DEADLINE).await.map(Json).into_response()
 }
 
 async fn dump(State(queries): State<mpsc::Sender<Query>>) -> Response {
-    ask(&queries, Query::Dump).await.map_or_else(|unavailable| unavailable, IntoResponse::into_response)
+    ask(&queries, Query::Dump, DEADLINE).await.into_response()
 }
 
-async fn ask<T>(
-    queries: &mpsc::Sender<Query>,
-    query: fn(oneshot::Sender<T>) -> Query,
-) -> Result<T, Response> {
-    let (sender, receiver) = oneshot::channel();
-    let answered = tokio::time::timeout(DEADLINE, async {
-        queries.send(query(sender)).await.ok()?;
-        receiver.await.ok()
-    })
-    .await;
-    answered.ok().flatten().ok_or_else(|| {
-        (StatusCode::SERVICE_UNAVAILABLE, "the sync loop does not answer: see the daemon's log\n")
-            .into_response()
-    })
+impl IntoResponse for Unanswered {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{self}\n")).into_response()
+    }
 }

@@ -1,4 +1,10 @@
 //! kube-proxy's health server (`/healthz`, `/livez`), and `/readyz`.
+//!
+//! One difference: kube-proxy with an API server takes a node for ineligible whose object it does not find. A folder
+//! need not hold a Node object, so here one that is absent says nothing, and the node is eligible.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,12 +25,15 @@ use crate::metrics::Metrics;
 /// syncPeriod, whose default is 30 s.
 const STUCK: Duration = Duration::from_secs(60);
 
+/// The time of a round that never ended: Go's zero time, which is what kube-proxy prints.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
 /// What the sync loop says of itself.
 #[derive(Clone, Debug, Default)]
 pub struct HealthState {
     /// End of the last round that left nothing pending.
     pub last_updated: Option<SystemTime>,
-    /// Since when something waits to be written.
+    /// Since when something waits to be written; absent if nothing does.
     pub queued_since: Option<Instant>,
     /// Whether every first list is done.
     pub is_synced: bool,
@@ -34,8 +43,7 @@ pub struct HealthState {
     pub pending: usize,
     /// What is wrong with the source, by file.
     pub problems: BTreeMap<String, String>,
-    /// The Node object is being deleted or about to be (KEP-3836). Without a Node object in the folder the node is
-    /// taken for eligible: nobody says otherwise.
+    /// The Node object is being deleted or about to be (KEP-3836); false without a Node object.
     pub is_node_leaving: bool,
 }
 
@@ -122,7 +130,7 @@ fn body(state: &HealthState, node_eligible: Option<bool>) -> Response {
     let now = time_text(SystemTime::now());
     let is_live = state.is_live();
     let healthy = is_live && node_eligible.unwrap_or(true);
-    let updated = state.last_updated.map_or_else(|| now.clone(), time_text);
+    let updated = state.last_updated.map_or_else(|| NEVER.to_owned(), time_text);
     let family = FamilyStatus { last_updated: updated.clone(), healthy: is_live };
     let body = Body {
         // A healthy answer says now, as kube-proxy's does: load balancers compare it with their clock.
@@ -156,55 +164,4 @@ fn json(is_ok: bool, body: &impl Serialize) -> Response {
 
 fn time_text(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ready() -> HealthState {
-        HealthState {
-            last_updated: Some(SystemTime::now()),
-            is_synced: true,
-            is_attached: true,
-            ..HealthState::default()
-        }
-    }
-
-    #[test]
-    fn a_broken_file_at_the_start_is_named() {
-        let mut state = HealthState { is_synced: false, ..ready() };
-        state.problems.insert("web.yaml".to_owned(), "line 3: bad".to_owned());
-        assert!(state.not_ready().iter().any(|r| r.contains("web.yaml") && r.contains("line 3")));
-    }
-
-    #[test]
-    fn a_file_that_breaks_later_does_not_make_the_node_unready() {
-        let mut state = ready();
-        state.problems.insert("web.yaml".to_owned(), "line 3: bad".to_owned());
-        assert!(state.not_ready().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_change_that_waits_for_a_minute_is_unhealthy() {
-        let state = HealthState { queued_since: Some(Instant::now()), pending: 1, ..ready() };
-        assert!(state.is_live());
-        tokio::time::advance(STUCK).await;
-        assert!(!state.is_live());
-        assert_eq!(body(&state, None).status(), StatusCode::SERVICE_UNAVAILABLE);
-    }
-
-    #[test]
-    fn a_node_that_leaves_fails_healthz_and_not_livez() {
-        let state = HealthState { is_node_leaving: true, ..ready() };
-        assert_eq!(body(&state, Some(false)).status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(body(&state, None).status(), StatusCode::OK);
-    }
-
-    #[test]
-    fn a_daemon_that_starts_is_healthy_and_not_ready() {
-        let state = HealthState::default();
-        assert_eq!(body(&state, Some(true)).status(), StatusCode::OK);
-        assert!(!state.not_ready().is_empty());
-    }
 }

@@ -1,27 +1,36 @@
-//! HTTP servers that strangers may reach: few connections, short patience.
+//! HTTP servers that strangers may reach: few connections, short patience, and the newest first.
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::start_error::StartError;
 
-/// Connections served at once; more wait in the backlog.
+/// Connections served at once.
 const CONNECTIONS: usize = 64;
 /// For a request's headers.
 const HEADERS: Duration = Duration::from_secs(5);
 /// For everything that a connection does.
 const CONNECTION: Duration = Duration::from_secs(10);
+/// Bytes that a connection buffers; more headers than that are refused.
+const BUFFER: usize = 16 * 1024;
 /// Between tries to get an address that is taken.
 const RETRY: Duration = Duration::from_secs(5);
+/// Between tries to accept when the process is out of descriptors, say.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Takes an address.
 ///
@@ -62,33 +71,40 @@ pub async fn start(
     Ok(())
 }
 
-async fn serve(listener: TcpListener, router: Router) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+/// Serves for as long as the daemon lives. When all connections are taken a new one ends the oldest: who holds many
+/// open cannot keep a probe out, which is answered long before as many others have come.
+pub(crate) async fn serve(listener: TcpListener, router: Router) {
+    let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(CONNECTIONS);
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                // Out of descriptors, say: waiting is all that helps.
                 tracing::warn!(%error, "accepting a connection");
-                sleep(Duration::from_millis(100)).await;
+                sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS)
-                // One request a connection: idle clients must not keep others out.
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            // What goes wrong on a stranger's connection is the stranger's business.
-            let _ = timeout(CONNECTION, connection).await;
-            drop(permit);
-        });
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(tokio::spawn(attend(stream, router.clone())).abort_handle());
     }
+}
+
+async fn attend(stream: TcpStream, router: Router) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(BUFFER)
+        // One request a connection: idle clients take no place.
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // What goes wrong on a stranger's connection is the stranger's business.
+    let _ = timeout(CONNECTION, connection).await;
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -1,32 +1,27 @@
 //! Prometheus metrics: kube-proxy's names where the meaning is the same, ours with the prefix `ferrule_`.
+//!
+//! What happens is counted here as it happens; what is, the sync loop is asked for at each scrape.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod format;
+mod scrape;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
-use axum::routing::get;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::Query;
-use crate::admin::reports::{MapReport, ServiceReport, StatusReport};
+use self::format::Format;
+pub use self::scrape::router;
 use crate::sync::core::Round;
-
-/// Service ports with series of their own; more would make a scrape as large as the cluster.
-const SERVICE_SERIES: usize = 5_000;
-
-/// How long a scrape waits for the sync loop.
-const DEADLINE: Duration = Duration::from_secs(2);
 
 type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 
@@ -35,22 +30,10 @@ struct Code {
     code: u16,
 }
 
-/// Label names and values that are known at the scrape only.
-type Labels = Vec<(&'static str, String)>;
-
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ApplyError {
     map: &'static str,
     kind: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ServiceLabels {
-    namespace: String,
-    name: String,
-    port: String,
-    protocol: String,
-    family: String,
 }
 
 /// What the daemon counts itself.
@@ -100,6 +83,14 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register(
+            "ferrule_build",
+            "The version that runs",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let start = Seconds::default();
+        start.set(unix_now());
+        r.register("process_start_time_seconds", "When the daemon started", start);
+        r.register(
             "kubeproxy_sync_proxy_rules_duration_seconds",
             "One round of writes",
             self.sync_seconds.clone(),
@@ -139,7 +130,7 @@ impl Metrics {
         for ((map, kind), count) in &round.failed {
             self.apply_errors.get_or_create(&ApplyError { map, kind }).inc_by(*count as u64);
         }
-        if round.pending == 0 {
+        if round.is_done() {
             self.last_timestamp.set(unix_now());
         }
     }
@@ -159,6 +150,11 @@ impl Metrics {
         self.drift_repairs.inc_by(rows as u64);
     }
 
+    /// Writes what is counted here as text.
+    fn encode(&self, format: Format, text: &mut String) -> fmt::Result {
+        format.encode(text, &self.registry)
+    }
+
     pub(crate) fn drift_repairs(&self) -> u64 {
         self.drift_repairs.get()
     }
@@ -174,141 +170,4 @@ impl Metrics {
 
 fn unix_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
-}
-
-#[derive(Clone)]
-struct Shared {
-    metrics: Arc<Metrics>,
-    queries: mpsc::Sender<Query>,
-}
-
-/// kube-proxy's metrics server.
-pub fn router(metrics: Arc<Metrics>, queries: mpsc::Sender<Query>) -> Router {
-    Router::new()
-        .route("/metrics", get(scrape))
-        .route("/proxyMode", get(async || "ebpf"))
-        .route("/healthz", get(async || "ok"))
-        .with_state(Shared { metrics, queries })
-}
-
-async fn scrape(State(shared): State<Shared>) -> impl IntoResponse {
-    let mut text = String::new();
-    let own = encode(&mut text, &shared.metrics.registry);
-    let asked = ask(&shared.queries).await;
-    // Each part ends with a mark of its own; the answer has one.
-    let mut text = text.trim_end_matches("# EOF\n").to_owned();
-    if let (Ok(()), Some(state)) = (own, asked) {
-        let registry = state_registry(&state);
-        if encode(&mut text, &registry).is_err() {
-            tracing::warn!("the kernel's counters cannot be shown");
-        }
-    } else {
-        text.push_str("# EOF\n");
-    }
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
-}
-
-struct LoopState {
-    status: StatusReport,
-    services: Vec<ServiceReport>,
-    maps: Vec<MapReport>,
-}
-
-async fn ask(queries: &mpsc::Sender<Query>) -> Option<LoopState> {
-    async fn one<T>(queries: &mpsc::Sender<Query>, query: fn(oneshot::Sender<T>) -> Query) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        queries.send(query(sender)).await.ok()?;
-        receiver.await.ok()
-    }
-    let all = async {
-        Some(LoopState {
-            status: one(queries, Query::Status).await?,
-            services: one(queries, Query::Services).await?,
-            maps: one(queries, Query::Maps).await?,
-        })
-    };
-    tokio::time::timeout(DEADLINE, all).await.ok().flatten()
-}
-
-/// The loop's and the kernel's numbers, made anew for each scrape.
-fn state_registry(state: &LoopState) -> Registry {
-    let mut registry = Registry::default();
-    let status = &state.status;
-    counters(&mut registry, "ferrule_drops", "Calls not let through", "reason", &status.drops);
-    let source = &status.source;
-    gauges(&mut registry, "ferrule_objects", "Objects in force", "kind", &source.objects);
-    gauges(
-        &mut registry,
-        "ferrule_objects_passed_over",
-        "Objects of kinds not used",
-        "kind",
-        &source.passed_over,
-    );
-    let files = BTreeMap::from([("manifests".to_owned(), source.problems.len() as u64)]);
-    gauges(&mut registry, "ferrule_source_problems", "Files with a problem", "source", &files);
-    gauges(&mut registry, "ferrule_pending_writes", "Outstanding writes", "map", &status.pending);
-    let mut warnings: BTreeMap<String, u64> = BTreeMap::new();
-    for warning in &status.warnings {
-        *warnings.entry(warning.kind.clone()).or_default() += 1;
-    }
-    gauges(&mut registry, "ferrule_warnings", "Warnings in force", "kind", &warnings);
-    let of_maps = |pick: fn(&MapReport) -> Option<u64>| -> BTreeMap<String, u64> {
-        state.maps.iter().filter_map(|m| Some((m.name.clone(), pick(m)?))).collect()
-    };
-    gauges(&mut registry, "ferrule_map_entries", "Entries in use", "map", &of_maps(|m| m.used));
-    gauges(&mut registry, "ferrule_map_max_entries", "Maximum", "map", &of_maps(|m| m.max));
-    let ready = BTreeMap::from([(status.node.clone(), u64::from(status.ready))]);
-    gauges(&mut registry, "ferrule_ready", "1 if all that is known is in force", "node", &ready);
-
-    type Pick = fn(&ServiceReport) -> u64;
-    let picks: [(&str, &str, Pick); 4] = [
-        ("ferrule_service_connections", "Sockets sent to a backend", |s| s.connections),
-        ("ferrule_service_refused", "Refused for lack of endpoints", |s| s.refused),
-        ("ferrule_service_dropped", "Dropped by a Local policy", |s| s.dropped),
-        ("ferrule_service_unremembered", "Sent, but the peer shown is the backend", |s| s.unremembered),
-    ];
-    for (name, help, pick) in picks {
-        let family = Family::<ServiceLabels, Counter>::default();
-        for s in state.services.iter().take(SERVICE_SERIES) {
-            let labels = ServiceLabels {
-                namespace: s.namespace.clone(),
-                name: s.name.clone(),
-                port: s.port.clone(),
-                protocol: s.protocol.clone(),
-                family: s.family.clone(),
-            };
-            family.get_or_create(&labels).inc_by(pick(s));
-        }
-        registry.register(name, help, family);
-    }
-    registry
-}
-
-fn counters(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    label: &'static str,
-    values: &BTreeMap<String, u64>,
-) {
-    let family = Family::<Labels, Counter>::default();
-    for (key, value) in values {
-        family.get_or_create(&vec![(label, key.clone())]).inc_by(*value);
-    }
-    registry.register(name, help, family);
-}
-
-fn gauges<N: Copy + TryInto<i64>>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    label: &'static str,
-    values: &BTreeMap<String, N>,
-) {
-    let family = Family::<Labels, Gauge>::default();
-    for (key, value) in values {
-        let value = (*value).try_into().unwrap_or(i64::MAX);
-        family.get_or_create(&vec![(label, key.clone())]).set(value);
-    }
-    registry.register(name, help, family);
 }

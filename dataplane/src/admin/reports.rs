@@ -1,4 +1,6 @@
 //! What the admin socket answers. Names and meanings of the JSON fields are stable: programs read them.
+//! docs/operations.md lists them. A field that the other side does not know is passed over, one that it does not send
+//! is empty, so that a command and a daemon of neighbouring versions understand each other.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// `/status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StatusReport {
     /// The daemon's version.
     pub version: String,
@@ -41,6 +44,7 @@ pub struct StatusReport {
 
 /// One round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SyncReport {
     /// Seconds since it ended.
     pub age_secs: f64,
@@ -56,6 +60,7 @@ pub struct SyncReport {
 
 /// The source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SourceReport {
     /// The folder.
     pub manifests: String,
@@ -69,6 +74,7 @@ pub struct SourceReport {
 
 /// What in an object could not be honoured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WarningReport {
     /// Kind and name.
     pub object: String,
@@ -80,6 +86,7 @@ pub struct WarningReport {
 
 /// One Service port in one family.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServiceReport {
     /// Namespace of the Service.
     pub namespace: String,
@@ -113,6 +120,7 @@ pub struct ServiceReport {
 
 /// A frontend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FrontendReport {
     /// ClusterIP, NodePort, ExternalIP, LoadBalancer.
     pub kind: String,
@@ -124,6 +132,7 @@ pub struct FrontendReport {
 
 /// A backend of a Service port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EndpointReport {
     /// Namespace of the Service.
     pub namespace: String,
@@ -153,6 +162,7 @@ pub struct EndpointReport {
 
 /// A kernel map.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MapReport {
     /// Name.
     pub name: String,
