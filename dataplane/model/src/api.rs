@@ -17,6 +17,7 @@ mod service_cidr;
 pub use decode::{DecodeError, Decoded, decode};
 pub use endpoint_slice::{
     Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, EndpointSliceLabels, Hint,
+    TargetRef,
 };
 pub use metadata::{Annotations, Metadata, NoLabels};
 pub use namespace::{Namespace, NamespaceLabels};

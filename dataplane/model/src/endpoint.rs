@@ -26,6 +26,10 @@ pub struct Endpoint {
     pub is_serving: bool,
     /// Condition `terminating` (KEP-1669); absent means false.
     pub is_terminating: bool,
+    /// `hostname`, empty if absent: its label in the DNS names of headless Services.
+    pub hostname: Arc<str>,
+    /// `targetRef.name` if that is a Pod, else empty.
+    pub pod: Arc<str>,
     /// `nodeName`.
     pub node: Option<Arc<str>>,
     /// `zone`.

@@ -13,6 +13,7 @@ pub mod api;
 pub mod convert;
 mod endpoint;
 mod event;
+mod local_dns;
 mod name;
 mod namespace;
 mod node;
@@ -26,6 +27,7 @@ mod warning;
 
 pub use endpoint::{AddressFamily, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Kind, ObjectKey};
+pub use local_dns::{ClusterDns, LocalDns};
 pub use name::{ObjectName, ServicePortName};
 pub use namespace::Namespace;
 pub use node::{Node, NodeView};

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::LocalDns;
+
 /// A Node object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -26,4 +28,6 @@ pub struct NodeView {
     pub name: Arc<str>,
     /// Every address of every interface, loopback addresses excepted.
     pub addrs: BTreeSet<IpAddr>,
+    /// The DNS server of this node, if it has one.
+    pub dns: Option<LocalDns>,
 }

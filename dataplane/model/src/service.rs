@@ -59,6 +59,10 @@ pub struct Service {
     pub external_ips: Vec<IpAddr>,
     /// Addresses of `status.loadBalancer.ingress` that are captured on every node: ipMode absent or VIP (KEP-1860).
     pub load_balancer_vips: Vec<IpAddr>,
+    /// `spec.externalName` as written, for type ExternalName; else empty.
+    pub external_name: Arc<str>,
+    /// `spec.publishNotReadyAddresses`: DNS names endpoints whatever their conditions say.
+    pub publishes_not_ready: bool,
     /// Ports.
     pub ports: Vec<ServicePort>,
     /// Policy for ClusterIP frontends.

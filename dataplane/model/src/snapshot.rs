@@ -57,6 +57,10 @@ pub struct Changes {
     pub services: BTreeSet<ObjectName>,
     /// Nodes whose object changed.
     pub nodes: BTreeSet<Arc<str>>,
+    /// Namespaces that came or went.
+    pub namespaces: BTreeSet<Arc<str>>,
+    /// Pods that changed.
+    pub pods: BTreeSet<ObjectName>,
     /// A ServiceCIDR changed.
     pub service_cidrs: bool,
     /// The snapshot became synced.
@@ -67,6 +71,12 @@ impl Changes {
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.nodes.is_empty() && !self.service_cidrs && !self.synced
+        let Self { services, nodes, namespaces, pods, service_cidrs, synced } = self;
+        services.is_empty()
+            && nodes.is_empty()
+            && namespaces.is_empty()
+            && pods.is_empty()
+            && !service_cidrs
+            && !synced
     }
 }

@@ -175,11 +175,19 @@ impl Store {
             }
             Object::Pod(object) => {
                 let (pod, warnings) = convert::pod::from_object(object);
-                (set(&mut self.snapshot.pods, name, pod), warnings)
+                let has_changed = set(&mut self.snapshot.pods, name, pod);
+                if has_changed {
+                    self.changes.pods.insert(name.clone());
+                }
+                (has_changed, warnings)
             }
             Object::Namespace(object) => {
                 let namespace = convert::namespace::from_object(object);
-                (set(&mut self.snapshot.namespaces, &name.name, namespace), Vec::new())
+                let has_changed = set(&mut self.snapshot.namespaces, &name.name, namespace);
+                if has_changed {
+                    self.changes.namespaces.insert(Arc::clone(&name.name));
+                }
+                (has_changed, Vec::new())
             }
             Object::Node(object) => {
                 let (node, warnings) = convert::node::from_object(object);
@@ -236,8 +244,20 @@ impl Store {
                 was_there
             }
             Kind::EndpointSlice => self.remove_slice(name),
-            Kind::Pod => snapshot.pods.remove(name).is_some(),
-            Kind::Namespace => snapshot.namespaces.remove(&name.name).is_some(),
+            Kind::Pod => {
+                let was_there = snapshot.pods.remove(name).is_some();
+                if was_there {
+                    self.changes.pods.insert(name.clone());
+                }
+                was_there
+            }
+            Kind::Namespace => {
+                let was_there = snapshot.namespaces.remove(&name.name).is_some();
+                if was_there {
+                    self.changes.namespaces.insert(Arc::clone(&name.name));
+                }
+                was_there
+            }
             Kind::Node => {
                 let was_there = snapshot.nodes.remove(&name.name).is_some();
                 if was_there {

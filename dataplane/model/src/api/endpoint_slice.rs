@@ -45,6 +45,12 @@ pub struct Endpoint {
     /// `conditions`.
     #[serde(default, deserialize_with = "lenient::mapping")]
     pub conditions: EndpointConditions,
+    /// `hostname`.
+    #[serde(default)]
+    pub hostname: Option<Arc<str>>,
+    /// `targetRef`.
+    #[serde(default, deserialize_with = "lenient::mapping")]
+    pub target_ref: TargetRef,
     /// `nodeName`.
     #[serde(default)]
     pub node_name: Option<Arc<str>>,
@@ -68,6 +74,17 @@ pub struct EndpointConditions {
     /// `terminating`.
     #[serde(default)]
     pub terminating: Option<bool>,
+}
+
+/// `endpoints[].targetRef`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct TargetRef {
+    /// `kind`.
+    #[serde(default)]
+    pub kind: Option<Arc<str>>,
+    /// `name`.
+    #[serde(default)]
+    pub name: Option<Arc<str>>,
 }
 
 /// `endpoints[].hints`.

@@ -51,6 +51,12 @@ pub struct ServiceSpec {
     /// `externalIPs`.
     #[serde(rename = "externalIPs", default, deserialize_with = "lenient::or_default")]
     pub external_ips: Vec<Arc<str>>,
+    /// `externalName`.
+    #[serde(default)]
+    pub external_name: Option<Arc<str>>,
+    /// `publishNotReadyAddresses`.
+    #[serde(default)]
+    pub publish_not_ready_addresses: Option<bool>,
     /// `ports`.
     #[serde(default, deserialize_with = "lenient::mappings")]
     pub ports: Vec<ServicePort>,

@@ -69,6 +69,8 @@ fn endpoints(object: &api::EndpointSlice, family: AddressFamily, warnings: &mut 
             is_ready: endpoint.conditions.ready.unwrap_or(true),
             is_serving: endpoint.conditions.serving.unwrap_or(true),
             is_terminating: endpoint.conditions.terminating.unwrap_or(false),
+            hostname: hostname(i, endpoint, warnings),
+            pod: pod(&endpoint.target_ref),
             node: endpoint.node_name.clone(),
             zone: endpoint.zone.clone(),
             zone_hints: names(&endpoint.hints.for_zones),
@@ -76,6 +78,36 @@ fn endpoints(object: &api::EndpointSlice, family: AddressFamily, warnings: &mut 
         });
     }
     endpoints
+}
+
+/// A hostname is one DNS label. Another would be a name that nobody can ask for.
+fn hostname(i: usize, endpoint: &api::Endpoint, warnings: &mut Warnings) -> Arc<str> {
+    match &endpoint.hostname {
+        Some(hostname) if !hostname.is_empty() => {
+            if is_label(hostname) {
+                return Arc::clone(hostname);
+            }
+            warnings.bad(format_args!("endpoints[{i}].hostname"), hostname, "not a DNS label");
+            Arc::default()
+        }
+        Some(_) | None => Arc::default(),
+    }
+}
+
+/// RFC 1123, 2.1, as the API validates it: 1 to 63 letters of lower case, digits and inner dashes.
+fn is_label(text: &str) -> bool {
+    let is_inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(is_inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn pod(target: &api::TargetRef) -> Arc<str> {
+    match (target.kind.as_deref(), &target.name) {
+        (Some("Pod"), Some(name)) => Arc::clone(name),
+        _ => Arc::default(),
+    }
 }
 
 fn names(hints: &[api::Hint]) -> Vec<Arc<str>> {

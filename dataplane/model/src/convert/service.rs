@@ -39,6 +39,8 @@ pub fn from_object(object: &api::Service) -> (Service, Vec<Warning>) {
         is_headless,
         external_ips: external_ips.collect(),
         load_balancer_vips: load_balancer_vips(&object.status.load_balancer, &mut warnings),
+        external_name: external_name(spec, service_type, &mut warnings),
+        publishes_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
         ports: ports(spec, service_type, &mut warnings),
         internal_policy: policy(
             "spec.internalTrafficPolicy",
@@ -174,6 +176,18 @@ fn ports(spec: &api::ServiceSpec, service_type: ServiceType, warnings: &mut Warn
         ports.push(ServicePort { name, protocol, port, node_port });
     }
     ports
+}
+
+fn external_name(spec: &api::ServiceSpec, service_type: ServiceType, warnings: &mut Warnings) -> Arc<str> {
+    if service_type != ServiceType::ExternalName {
+        return Arc::default();
+    }
+    let name = spec.external_name.clone().unwrap_or_default();
+    if name.is_empty() {
+        let detail = "spec.externalName is missing: the name does not resolve".to_owned();
+        warnings.add(WarningKind::BadField, detail);
+    }
+    name
 }
 
 fn policy(field: &str, value: Option<&str>, warnings: &mut Warnings) -> TrafficPolicy {

@@ -30,6 +30,7 @@ fn everything_that_an_endpoint_says_is_kept() {
         "endpoints": [{
             "addresses": ["fd00:244::5", "not looked at"],
             "conditions": {"ready": false, "serving": true, "terminating": true},
+            "hostname": "web-0", "targetRef": {"kind": "Pod", "name": "web-x1-abc", "namespace": "production"},
             "nodeName": "node-1", "zone": "a",
             "hints": {"forZones": [{"name": "a"}, {"name": "b"}], "forNodes": [{"name": "node-1"}]},
         }],
@@ -48,6 +49,8 @@ fn everything_that_an_endpoint_says_is_kept() {
             is_ready: false,
             is_serving: true,
             is_terminating: true,
+            hostname: "web-0".into(),
+            pod: "web-x1-abc".into(),
             node: Some("node-1".into()),
             zone: Some("a".into()),
             zone_hints: vec!["a".into(), "b".into()],
@@ -138,6 +141,26 @@ fn ports_without_a_number_are_skipped_in_silence() {
     let ports: Vec<_> =
         slice.unwrap().ports.iter().map(|port| (port.name.to_string(), port.port.get())).collect();
     assert_eq!(ports, [(String::new(), 3000)]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn a_hostname_that_is_no_label_is_named_and_left_out() {
+    let long = "a".repeat(64);
+    for bad in ["Web", "a.b", "-a", "a-", "a_b", long.as_str()] {
+        let endpoint = json!({"addresses": ["fd00:244::5"], "hostname": bad, "targetRef": {"kind": "Node", "name": "n"}});
+        let (slice, warnings) = convert(json!({"addressType": "IPv6", "endpoints": [endpoint]}));
+        let endpoint = &slice.unwrap().endpoints[0];
+        assert_eq!((&*endpoint.hostname, &*endpoint.pod), ("", ""));
+        assert!(
+            warnings[0].starts_with("endpoints[0].hostname: ") && warnings[0].contains("not a DNS label"),
+            "{warnings:?}"
+        );
+    }
+    let label = "a".repeat(63);
+    let endpoint = json!({"addresses": ["fd00:244::5"], "hostname": label});
+    let (slice, warnings) = convert(json!({"addressType": "IPv6", "endpoints": [endpoint]}));
+    assert_eq!(*slice.unwrap().endpoints[0].hostname, *label);
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 

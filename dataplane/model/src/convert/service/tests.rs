@@ -103,8 +103,8 @@ fn headless_and_external_name_services_have_no_cluster_ip_and_no_warning() {
         (json!({"clusterIP": "None"}), true),
         (json!({"clusterIPs": ["None"]}), true),
         (json!({"clusterIP": "None", "clusterIPs": ["None"], "ipFamilies": ["IPv4", "IPv6"]}), true),
-        (json!({"type": "ExternalName"}), false),
-        (json!({"type": "ExternalName", "clusterIP": "10.96.0.1"}), false),
+        (json!({"type": "ExternalName", "externalName": "db.example.org"}), false),
+        (json!({"type": "ExternalName", "externalName": "a.b", "clusterIP": "10.96.0.1"}), false),
     ] {
         let (service, warnings) = convert(json!({"spec": spec}));
         assert_eq!(service.is_headless, is_headless);
@@ -320,4 +320,27 @@ fn what_is_not_supported_yet_is_said_and_the_rest_served() {
     assert!(warnings.iter().any(|w| w.contains("loadBalancerSourceRanges")), "{warnings:?}");
     let (_, warnings) = convert(json!({"spec": {"clusterIP": "10.96.0.1", "sessionAffinity": "None"}}));
     assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn an_external_name_is_kept_as_written_and_only_for_its_type() {
+    let (service, warnings) =
+        convert(json!({"spec": {"type": "ExternalName", "externalName": "db.example.org."}}));
+    assert_eq!(&*service.external_name, "db.example.org.");
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let (service, _) = convert(json!({"spec": {"clusterIP": "10.96.0.1", "externalName": "db.example.org"}}));
+    assert_eq!(&*service.external_name, "");
+    let (_, warnings) = convert(json!({"spec": {"type": "ExternalName"}}));
+    assert_eq!(warnings, ["spec.externalName is missing: the name does not resolve"]);
+}
+
+#[test]
+fn not_ready_addresses_are_published_only_if_the_service_says_so() {
+    for (spec, expected) in [
+        (json!({"clusterIP": "None", "publishNotReadyAddresses": true}), true),
+        (json!({"clusterIP": "None", "publishNotReadyAddresses": null}), false),
+        (json!({"clusterIP": "None"}), false),
+    ] {
+        assert_eq!(convert(json!({"spec": spec})).0.publishes_not_ready, expected);
+    }
 }
