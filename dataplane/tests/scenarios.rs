@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! == node NAME [ADDRESS …]       our node; first step
+//! == dns healthy|unhealthy VIP,VIP LISTENER,LISTENER    the node's DNS server; 'auto' for the VIPs
 //! == limits services=4 …         maxima of the maps; before the first objects
 //! == apply                       YAML documents
 //! == delete KIND NAMESPACE/NAME  or KIND NAME
@@ -27,7 +28,7 @@ use compile::Limits;
 use dataplane::kernel::fake::Fake;
 use dataplane::kernel::faulty::Faulty;
 use dataplane::sync::core::Core;
-use model::{Event, Kind, ObjectKey, ObjectName, api};
+use model::{ClusterDns, Event, Kind, LocalDns, ObjectKey, ObjectName, api};
 
 struct Step {
     line: usize,
@@ -52,6 +53,7 @@ struct Run {
     variant: Variant,
     node: String,
     addrs: Vec<std::net::IpAddr>,
+    dns: Option<LocalDns>,
     limits: Limits,
     core: Option<Core<Faulty<Fake>>>,
     /// What the source would list now.
@@ -97,6 +99,7 @@ fn run(steps: &[Step], variant: Variant) -> Result<(), String> {
         variant,
         node: "node".to_owned(),
         addrs: Vec::new(),
+        dns: None,
         limits: Limits::default(),
         core: None,
         listed: BTreeMap::new(),
@@ -117,6 +120,24 @@ impl Run {
                 let addrs = self.addrs.clone();
                 if let Some(core) = &mut self.core {
                     core.set_addrs(addrs.into_iter().collect());
+                }
+            }
+            ["dns", state, vips, listeners] => {
+                let vips = match *vips {
+                    "auto" => ClusterDns::Auto,
+                    vips => ClusterDns::Addrs(vips.split(',').map(|ip| ip.parse().unwrap()).collect()),
+                };
+                let listeners = listeners.split(',').map(|addr| addr.parse().unwrap()).collect();
+                let is_healthy = match *state {
+                    "healthy" => true,
+                    "unhealthy" => false,
+                    other => return Err(format!("no state {other}")),
+                };
+                self.dns = Some(LocalDns { vips, listeners, is_healthy });
+                let dns = self.dns.clone();
+                if let Some(core) = &mut self.core {
+                    core.set_dns(dns);
+                    round(core);
                 }
             }
             ["limits", limits @ ..] => {
@@ -179,6 +200,7 @@ impl Run {
         let kernel = Faulty::new(kernel, 7, self.variant.fail_per_mille);
         let mut core = Core::new(kernel, &self.node).unwrap();
         core.set_addrs(self.addrs.iter().copied().collect());
+        core.set_dns(self.dns.clone());
         self.core = Some(core);
     }
 

@@ -7,6 +7,7 @@
 
 mod audit;
 mod claims;
+mod dns;
 mod node;
 mod place;
 mod plan;
@@ -31,7 +32,7 @@ use crate::ids::blocks::{Block, Blocks};
 use crate::ids::names::Names;
 use crate::ids::pool::Pool;
 use crate::key::ServiceKey;
-use crate::lb::{Retained, Target, Unit, compile_service};
+use crate::lb::{DnsHere, Retained, Target, Unit, compile_service, stand_in_name};
 use crate::limits::Limits;
 
 /// What a grace period frees.
@@ -85,6 +86,7 @@ impl Retired {
 pub struct Engine {
     limits: Limits,
     topology: Topology,
+    dns: DnsHere,
 
     units: BTreeMap<ObjectName, Unit>,
     /// Units that did not fit; tried again when something was freed.
@@ -147,12 +149,14 @@ impl Engine {
         }
         let has_freed = std::mem::take(&mut self.has_freed);
         let mut dirty = changes.services.clone();
+        dirty.extend(self.set_dns(snapshot, view));
         if has_freed {
             dirty.extend(self.refused.iter().cloned());
         }
         for name in &dirty {
             self.compile_unit(snapshot, name);
         }
+        self.compile_stand_in();
         if changes.service_cidrs || has_freed {
             self.set_service_cidrs(snapshot);
         }
@@ -162,6 +166,7 @@ impl Engine {
     /// Compiles everything: the same function over all Services.
     pub fn update_all(&mut self, snapshot: &Snapshot, view: &NodeView) {
         self.topology = topology(snapshot, view);
+        self.set_dns(snapshot, view);
         let mut found = BTreeMap::new();
         let becomes_synced = snapshot.synced.is_some() && !self.is_synced;
         if becomes_synced {
@@ -170,9 +175,10 @@ impl Engine {
         }
         let gone: Vec<ObjectName> =
             self.units.keys().filter(|name| !snapshot.services.contains_key(*name)).cloned().collect();
-        for name in gone.iter().chain(snapshot.services.keys()) {
+        for name in gone.iter().filter(|name| **name != stand_in_name()).chain(snapshot.services.keys()) {
             self.compile_unit(snapshot, name);
         }
+        self.compile_stand_in();
         if becomes_synced {
             self.keep_refused(snapshot, &found);
             self.sweep();
@@ -182,10 +188,14 @@ impl Engine {
     }
 
     fn compile_unit(&mut self, snapshot: &Snapshot, name: &ObjectName) {
-        let unit = compile_service(snapshot, &self.topology, name, &self.retained);
+        let unit = compile_service(snapshot, &self.topology, &self.dns, name, &self.retained);
         let created = snapshot.services.get(name).map(|s| Arc::clone(&s.created)).unwrap_or_default();
+        self.place_or_refuse(name, &created, unit);
+    }
+
+    fn place_or_refuse(&mut self, name: &ObjectName, created: &Arc<str>, unit: Unit) {
         let object = ObjectKey { kind: Kind::Service, name: name.clone() };
-        match self.place(name, &created, unit) {
+        match self.place(name, created, unit) {
             Ok(()) => {
                 self.refused.remove(name);
                 self.full.remove(&object);

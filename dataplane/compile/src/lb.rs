@@ -2,7 +2,7 @@
 //! value on every node in the same place and after every restart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -67,10 +67,80 @@ pub(crate) struct Retained {
     pub(crate) in_local: bool,
 }
 
+/// The DNS server of this node, resolved: what answers at port 53 of the cluster DNS addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DnsHere {
+    /// The cluster DNS addresses.
+    pub(crate) vips: Vec<IpAddr>,
+    /// Where the server listens.
+    pub(crate) listeners: Vec<SocketAddr>,
+    /// Whether it answers.
+    pub(crate) is_healthy: bool,
+}
+
+impl DnsHere {
+    /// The server's address for what is sent to a frontend, if it is the one to answer.
+    fn target(&self, vip: IpAddr, port: NonZeroU16, protocol: model::Protocol) -> Option<Target> {
+        let is_dns = match protocol {
+            model::Protocol::Udp | model::Protocol::Tcp => port.get() == DNS_PORT && self.vips.contains(&vip),
+            model::Protocol::Sctp => false,
+        };
+        let listener =
+            self.listeners.iter().find(|listener| is_dns && listener.is_ipv4() == vip.is_ipv4())?;
+        Some((listener.ip().into(), Port::new(listener.port())))
+    }
+}
+
+/// RFC 1035, 4.2.
+const DNS_PORT: u16 = 53;
+
+/// The Service that stands in for the cluster DNS Service where there is none: only the node's own server is behind it.
+/// No object has the empty namespace.
+pub(crate) fn stand_in_name() -> ObjectName {
+    ObjectName::new("", "cluster-dns")
+}
+
+/// Compiles the stand-in for these addresses.
+pub(crate) fn compile_stand_in(here: &Topology, dns: &DnsHere, vips: &[IpAddr]) -> Unit {
+    let mut unit = Unit::default();
+    for vip in vips {
+        for (name, protocol) in [("dns", model::Protocol::Udp), ("dns-tcp", model::Protocol::Tcp)] {
+            let Some((port, target)) =
+                NonZeroU16::new(DNS_PORT).and_then(|port| Some((port, dns.target(*vip, port, protocol)?)))
+            else {
+                continue;
+            };
+            let family = family_of(*vip);
+            let port_name = ServicePortName { service: stand_in_name(), port: name.into(), protocol };
+            let key = FrontendKey::new((*vip).into(), Port::new(port.get()), protocol_number(protocol));
+            // Further addresses of a family are frontends of the same port.
+            let compiled = unit.ports.entry(ServiceKey { port: port_name, family }).or_default();
+            compiled.frontends.insert(key, FrontendKind::ClusterIp);
+            answer_here(compiled, target, here);
+            unit.other_ports.insert(FrontendKey::other_ports((*vip).into()));
+        }
+    }
+    unit
+}
+
+/// The node's own server is the only backend.
+fn answer_here(unit: &mut PortUnit, target: Target, here: &Topology) {
+    let info = BackendInfo {
+        state: BackendState::Live,
+        is_local: true,
+        node: Some(Arc::clone(&here.node)),
+        zone: here.zone.clone(),
+    };
+    unit.backends = BTreeMap::from([(target, info)]);
+    unit.cluster = vec![target];
+    unit.local = if unit.flags == ServiceFlags::default() { Vec::new() } else { vec![target] };
+}
+
 /// Compiles one Service. A Service that is absent or not balanced is the empty unit.
 pub(crate) fn compile_service(
     snapshot: &Snapshot,
     here: &Topology,
+    dns: &DnsHere,
     name: &ObjectName,
     retained: &BTreeMap<Digest, Vec<Retained>>,
 ) -> Unit {
@@ -90,7 +160,12 @@ pub(crate) fn compile_service(
                 family,
             };
             let kept = retained.get(&key.digest()).map_or(&[][..], Vec::as_slice);
-            let compiled = compile_port(snapshot, here, service, port, *cluster_ip, kept);
+            let mut compiled = compile_port(snapshot, here, service, port, *cluster_ip, kept);
+            if let Some(target) = dns.target(*cluster_ip, port.port, port.protocol)
+                && (dns.is_healthy || compiled.cluster.is_empty())
+            {
+                answer_here(&mut compiled, target, here);
+            }
             unit.ports.insert(key, compiled);
         }
         unit.other_ports.insert(FrontendKey::other_ports((*cluster_ip).into()));

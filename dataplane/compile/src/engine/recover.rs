@@ -19,7 +19,7 @@ use crate::ids::blocks::{Block, Blocks};
 use crate::ids::names::Names;
 use crate::ids::pool::Pool;
 use crate::key::ServiceKey;
-use crate::lb::{BackendInfo, PortUnit, Retained, Target, compile_service};
+use crate::lb::{BackendInfo, DnsHere, PortUnit, Retained, Target, compile_service};
 use crate::limits::Limits;
 
 impl Engine {
@@ -51,6 +51,7 @@ impl Engine {
 
         let mut engine = Self {
             topology: Topology::default(),
+            dns: DnsHere::default(),
             units: BTreeMap::new(),
             refused: BTreeSet::new(),
             has_freed: false,
@@ -109,7 +110,7 @@ impl Engine {
         for name in
             self.refused.clone().iter().filter(|name| !self.units.contains_key(*name)).collect::<Vec<_>>()
         {
-            let mut wanted = compile_service(snapshot, &self.topology, name, &BTreeMap::new());
+            let mut wanted = compile_service(snapshot, &self.topology, &self.dns, name, &BTreeMap::new());
             wanted.other_ports.retain(|key| self.frontends.realised(key).is_some());
             let keys: Vec<ServiceKey> = wanted.ports.keys().cloned().collect();
             for key in keys {

@@ -164,7 +164,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 pub(crate) fn view() -> NodeView {
     let addrs = ["172.31.0.11", "fd00:172::11"].iter().map(|a| a.parse::<IpAddr>().unwrap()).collect();
-    NodeView { name: "here".into(), addrs }
+    NodeView { name: "here".into(), addrs, dns: None }
 }
 
 pub(crate) fn limits() -> Limits {
