@@ -27,7 +27,8 @@ use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use self::reports::{EndpointReport, MapReport, ServiceReport, StatusReport};
+use self::reports::{DnsReport, EndpointReport, MapReport, ServiceReport, StatusReport};
+use crate::dns::supervisor::NodeDns;
 use crate::start_error::StartError;
 
 /// Name of the socket in the state directory.
@@ -113,14 +114,15 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves queries for as long as the daemon lives.
-pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>) {
+pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>, dns: Option<NodeDns>) {
     let router = Router::new()
         .route("/status", get(|q| answer(q, Query::Status)))
         .route("/services", get(|q| answer(q, Query::Services)))
         .route("/endpoints", get(|q| answer(q, Query::Endpoints)))
         .route("/maps", get(|q| answer(q, Query::Maps)))
         .route("/dump", get(dump))
-        .with_state(queries);
+        .with_state(queries)
+        .route("/dns", get(move || dns_report(dns.clone())));
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin socket is closed");
     }
@@ -131,6 +133,10 @@ async fn answer<T: Serialize + Send + 'static>(
     query: fn(oneshot::Sender<T>) -> Query,
 ) -> Response {
     ask(&queries, query, DEADLINE).await.map(Json).into_response()
+}
+
+async fn dns_report(dns: Option<NodeDns>) -> Response {
+    Json(DnsReport::of(dns).await).into_response()
 }
 
 async fn dump(State(queries): State<mpsc::Sender<Query>>) -> Response {

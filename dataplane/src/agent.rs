@@ -1,19 +1,21 @@
 //! Wiring: which task owns what, which channel goes where, and the order of start and end.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
+use crate::cleanup::{self, Cleaned};
 use crate::config::Config;
+use crate::dns::supervisor;
 use crate::health::{self, HealthState};
 use crate::kernel::KernelError;
 use crate::kernel::real::{Lock, Real, RealConfig};
 use crate::metrics::{self, Metrics};
 use crate::netlink::addrs::watch_addrs;
+use crate::signals::Signals;
 use crate::source::{SourceError, manifests};
 use crate::start_error::StartError;
 use crate::sync::core::Core;
@@ -48,12 +50,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let (stop, stop_receiver) = watch::channel(false);
     let metrics = Arc::new(Metrics::default());
     let hard = config.bind_hard_fail;
+    let dns_for_metrics = Arc::new(OnceLock::new());
     if let Some(addr) = config.healthz_bind {
         let router = health::router(health_receiver, Arc::clone(&metrics));
         http::start("health", addr, hard, router).await?;
     }
     if let Some(addr) = config.metrics_bind {
-        let router = metrics::router(Arc::clone(&metrics), queries.clone());
+        let router = metrics::router(Arc::clone(&metrics), queries.clone(), Arc::clone(&dns_for_metrics));
         http::start("metrics", addr, hard, router).await?;
     }
     let admin_socket = admin::bind(&config.state_dir)?;
@@ -69,7 +72,26 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let maps_at_start = kernel.start();
     let udp_sockets = kernel.socket_entries()?;
     let core = Core::new(kernel, &config.node_name)?;
-    tokio::spawn(admin::serve(admin_socket, queries));
+    // After the lock and the admin socket: no other daemon has this state directory.
+    let dns = match config.dns.clone() {
+        Some(dns) => Some(supervisor::start(dns).await),
+        None => {
+            // It may have been on before: what then answered must not go on with a zone that nobody changes.
+            match cleanup::run_dns(&config.state_dir).await {
+                Ok(Cleaned::Removed) => {
+                    tracing::info!("DNS is off: the DNS process and its addresses were removed")
+                }
+                Ok(Cleaned::Nothing) => {}
+                Err(error) => tracing::warn!(%error, "DNS is off, and what served it cannot be removed"),
+            }
+            None
+        }
+    };
+    if let Some(dns) = &dns {
+        // It is set nowhere else.
+        let _ = dns_for_metrics.set(dns.clone());
+    }
+    tokio::spawn(admin::serve(admin_socket, queries, dns.clone()));
     tokio::spawn(watch_source);
     tokio::spawn(watch_addrs);
 
@@ -79,8 +101,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         cgroup = %config.cgroup_root.display(),
         "started"
     );
-    let ends =
-        Ends { source, addrs, queries: query_receiver, health: health_sender, metrics, stop: stop_receiver };
+    let ends = Ends {
+        source,
+        addrs,
+        dns,
+        queries: query_receiver,
+        health: health_sender,
+        metrics,
+        stop: stop_receiver,
+    };
     let facts = Facts {
         maps_at_start,
         manifests: config.manifests.display().to_string(),
@@ -112,31 +141,6 @@ async fn lock(bpf_root: &Path) -> Result<Lock, KernelError> {
         match Lock::take(bpf_root) {
             Err(KernelError::Locked { .. }) if Instant::now() < deadline => sleep(LOCK_PAUSE).await,
             taken => return taken,
-        }
-    }
-}
-
-struct Signals {
-    /// Caught so that a closed terminal does not end the daemon.
-    _hangup: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, StartError> {
-        let take = |kind| signal(kind).map_err(StartError::Signals);
-        Ok(Self {
-            _hangup: take(SignalKind::hangup())?,
-            terminate: take(SignalKind::terminate())?,
-            interrupt: take(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -2,14 +2,22 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::dns::config::Upstreams;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use compile::Limits;
+use hickory_proto::rr::Name;
+use model::ClusterDns;
 
 use crate::config::Config;
+use crate::dns::serve::{ServeConfig, workers};
+use crate::dns::settings::{
+    OwnAddrs, RESOLV_CONF, SettingsError, default_config, read_corefile, refuse_loops,
+};
+use crate::dns::supervisor::NodeDnsConfig;
 use crate::preflight;
 use crate::start_error::StartError;
 
@@ -37,6 +45,9 @@ pub enum Command {
     Endpoints(FilterArgs),
     /// Show the kernel maps and how full they are.
     Maps(ClientArgs),
+    /// Cluster DNS.
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// Load every program and say whether this kernel takes it.
     #[command(hide = true)]
     CheckKernel,
@@ -83,12 +94,142 @@ pub struct RunArgs {
     /// Between comparisons of the kernel's maps with what they should hold.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub audit_period_secs: u64,
+    /// Cluster DNS.
+    #[command(flatten)]
+    pub dns: DnsArgs,
     /// Maxima of the maps.
     #[command(flatten)]
     pub maxima: Maxima,
     /// Logging.
     #[command(flatten)]
     pub logging: LoggingArgs,
+}
+
+/// Cluster DNS in `ferrule run`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster DNS")]
+pub struct DnsArgs {
+    /// Addresses that pods ask: "auto" for those of Service kube-system/kube-dns, else the tenth of each ServiceCIDR,
+    /// else 10.96.0.10; "off" to serve no DNS.
+    #[arg(long, value_name = "IP,…|auto|off", default_value = "auto", value_parser = cluster_dns)]
+    pub cluster_dns: ClusterDnsFlag,
+    /// The cluster's zone.
+    #[arg(long, value_name = "ZONE", default_value = "cluster.local", value_parser = zone)]
+    pub cluster_domain: Name,
+    /// Where the node's server listens, one address of each family; those that the node does not have are put on lo.
+    #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',', default_value = DEFAULT_DNS_LISTEN, value_parser = dns_listen)]
+    pub dns_listen: Vec<SocketAddr>,
+    /// Where names outside the cluster are asked [default: the nameservers of /etc/resolv.conf].
+    #[arg(long, value_name = "ADDR[:PORT]", value_delimiter = ',', value_parser = dns_upstream)]
+    pub dns_upstream: Vec<SocketAddr>,
+    /// A Corefile, in place of --cluster-domain and --dns-upstream.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dns_upstream"])]
+    pub dns_corefile: Option<PathBuf>,
+}
+
+/// A link-local address for IPv4; for IPv6 a unique local one (RFC 4193), as link-local ones need a scope.
+const DEFAULT_DNS_LISTEN: &str = "169.254.20.53:53,[fd46:6572:7275:6c65::53]:53";
+
+/// `--cluster-dns`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterDnsFlag {
+    /// No DNS.
+    Off,
+    /// DNS at these addresses.
+    On(ClusterDns),
+}
+
+fn cluster_dns(text: &str) -> Result<ClusterDnsFlag, String> {
+    match text {
+        "off" | "" => return Ok(ClusterDnsFlag::Off),
+        "auto" => return Ok(ClusterDnsFlag::On(ClusterDns::Auto)),
+        _ => {}
+    }
+    let addr = |part: &str| -> Result<IpAddr, String> {
+        let addr: IpAddr =
+            part.trim().parse().map_err(|_| format!("{part:?} is not an IP address, auto or off"))?;
+        if addr.is_unspecified() || addr.is_multicast() || addr.is_loopback() {
+            return Err(format!("{addr} cannot be the address of a Service"));
+        }
+        Ok(addr)
+    };
+    let addrs = text.split(',').map(addr).collect::<Result<_, _>>()?;
+    Ok(ClusterDnsFlag::On(ClusterDns::Addrs(addrs)))
+}
+
+fn dns_listen(text: &str) -> Result<SocketAddr, String> {
+    let addr = address_with_port(text, 53)?;
+    if addr.ip().is_unspecified() || addr.port() == 0 {
+        return Err("an address of its own and a port are wanted: pods are sent there".to_owned());
+    }
+    Ok(addr)
+}
+
+fn dns_upstream(text: &str) -> Result<SocketAddr, String> {
+    let addr = address_with_port(text, 53)?;
+    if addr.ip().is_unspecified() || addr.port() == 0 {
+        return Err("not an address that can be asked".to_owned());
+    }
+    Ok(addr)
+}
+
+impl DnsArgs {
+    /// The configuration; `None` is off.
+    fn into_config(
+        self,
+        state_dir: &Path,
+        logging: &LoggingArgs,
+    ) -> Result<Option<NodeDnsConfig>, StartError> {
+        let ClusterDnsFlag::On(vips) = self.cluster_dns else { return Ok(None) };
+        for family in [SocketAddr::is_ipv4, SocketAddr::is_ipv6] {
+            if let [_, second, ..] =
+                self.dns_listen.iter().filter(|addr| family(addr)).collect::<Vec<_>>().as_slice()
+            {
+                return Err(SettingsError::SecondListener { addr: **second }.into());
+            }
+        }
+        let upstreams = if self.dns_upstream.is_empty() {
+            Upstreams::File(RESOLV_CONF.into())
+        } else {
+            Upstreams::Addrs(self.dns_upstream)
+        };
+        let dns = match &self.dns_corefile {
+            Some(path) => {
+                let dns = read_corefile(path)?;
+                if dns.health.is_some() || dns.ready.is_some() {
+                    let file = path.display();
+                    tracing::warn!(
+                        "{file}: health and ready are not served: the daemon has /healthz, /livez and /readyz"
+                    );
+                }
+                dns
+            }
+            None => default_config(&self.cluster_domain, upstreams),
+        };
+        let service = match &vips {
+            ClusterDns::Auto => Vec::new(),
+            ClusterDns::Addrs(addrs) => addrs.clone(),
+        };
+        refuse_loops(&dns, &OwnAddrs { listen: self.dns_listen.clone(), service })?;
+        let zones =
+            dns.blocks.iter().filter_map(|block| block.cluster.as_ref()).flat_map(|cluster| &cluster.zones);
+        let cluster_domain = zones.clone().next().cloned().unwrap_or(self.cluster_domain);
+        let level = logging.v.to_string();
+        let format = match logging.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        let child_args = ["dns", "child", "-v", &level, "--log-format", format];
+        Ok(Some(NodeDnsConfig {
+            dns,
+            cluster_domain,
+            vips,
+            listen: self.dns_listen,
+            state_dir: state_dir.to_owned(),
+            workers: workers(),
+            child_args: child_args.map(OsString::from).to_vec(),
+        }))
+    }
 }
 
 /// Maxima of the maps, in entries. Maps that are adopted from an earlier run keep theirs.
@@ -141,6 +282,59 @@ pub struct CleanupArgs {
     /// Shared directories.
     #[command(flatten)]
     pub roots: Roots,
+}
+
+/// `ferrule dns`.
+#[derive(Debug, Subcommand)]
+pub enum DnsCommand {
+    /// Serve cluster DNS alone, without the data plane. Needs no privileges above port 1024.
+    Serve(DnsServeArgs),
+    /// Show how the node's DNS server is doing.
+    Status(ClientArgs),
+    /// The process that the daemon starts: serves what its standard input says.
+    #[command(hide = true)]
+    Child(LoggingArgs),
+}
+
+/// `ferrule dns serve`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["manifests", "kubeconfig"])))]
+pub struct DnsServeArgs {
+    /// A folder of Kubernetes YAML: Services, EndpointSlices, Namespaces, Pods.
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+    /// The API server to follow. Not yet: give --manifests.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Addresses to listen on, UDP and TCP each, port 53 unless one is given; several processes may have the same.
+    #[arg(long, value_name = "ADDR[:PORT]", required = true, value_delimiter = ',', value_parser = |s: &str| address_with_port(s, 53))]
+    pub listen: Vec<SocketAddr>,
+    /// A Corefile; without one cluster names are served and the rest goes to the nameservers of /etc/resolv.conf.
+    #[arg(long, value_name = "FILE")]
+    pub corefile: Option<PathBuf>,
+    /// The cluster's zone, where there is no Corefile.
+    #[arg(long, value_name = "ZONE", default_value = "cluster.local", value_parser = zone)]
+    pub cluster_domain: Name,
+    /// Logging.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+}
+
+impl DnsServeArgs {
+    /// The configuration; `None` if it asks for what is not there yet.
+    #[must_use]
+    pub fn into_config(self) -> Option<ServeConfig> {
+        Some(ServeConfig {
+            manifests: self.manifests?,
+            listen: self.listen,
+            corefile: self.corefile,
+            cluster_domain: self.cluster_domain,
+        })
+    }
+}
+
+fn zone(text: &str) -> Result<Name, String> {
+    ::dns::corefile::parse_zone(text).map_err(|error| error.to_string())
 }
 
 /// Commands that ask the daemon.
@@ -226,13 +420,14 @@ fn bind_address(text: &str, port: u16) -> Result<Bind, String> {
     if text.is_empty() {
         return Ok(Bind(None));
     }
+    address_with_port(text, port).map(|addr| Bind(Some(addr)))
+}
+
+fn address_with_port(text: &str, port: u16) -> Result<SocketAddr, String> {
     if let Ok(ip) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        return Ok(Bind(Some(SocketAddr::new(ip, port))));
+        return Ok(SocketAddr::new(ip, port));
     }
-    match text.parse() {
-        Ok(addr) => Ok(Bind(Some(addr))),
-        Err(_) => Err("not an IP address with or without a port".to_owned()),
-    }
+    text.parse().map_err(|_| "not an IP address with or without a port".to_owned())
 }
 
 impl RunArgs {
@@ -246,11 +441,13 @@ impl RunArgs {
         let node_name = preflight::node_name(self.hostname_override.as_deref())?;
         preflight::bpffs(&self.roots.bpf_root)?;
         let cgroup_root = preflight::cgroup_root(self.roots.cgroup_root.as_deref())?;
+        let dns = self.dns.into_config(&self.roots.state_dir, &self.logging)?;
         let m = &self.maxima;
         Ok(Config {
             node_name,
             manifests: self.manifests,
             cgroup_root,
+            dns,
             bpf_root: self.roots.bpf_root,
             state_dir: self.roots.state_dir,
             healthz_bind: self.healthz_bind_address.0,

@@ -1,5 +1,6 @@
 //! The commands that ask the daemon: fetch a report over the admin socket, show it as a table or as JSON.
 
+mod dns;
 pub(crate) mod fetch;
 mod status;
 mod table;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::admin::reports::{EndpointReport, MapReport, ServiceReport, StatusReport};
+use crate::admin::reports::{DnsReport, EndpointReport, MapReport, ServiceReport, StatusReport};
 use crate::args::{ClientArgs, FilterArgs, Output};
 
 /// Why there is no answer; each is one line for a person, and exit code 1.
@@ -65,6 +66,17 @@ pub enum ClientError {
 pub fn status(args: &ClientArgs) -> Result<(), ClientError> {
     let report: StatusReport = fetch::report(&args.state_dir, "/status")?;
     print(&shown(args.output, &report, status::render)?);
+    Ok(())
+}
+
+/// `ferrule dns status`.
+///
+/// # Errors
+///
+/// No daemon, or no answer.
+pub fn dns(args: &ClientArgs) -> Result<(), ClientError> {
+    let report: DnsReport = fetch::report(&args.state_dir, "/dns")?;
+    print(&shown(args.output, &report, dns::render)?);
     Ok(())
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use compile::Limits;
 
+use crate::dns::supervisor::NodeDnsConfig;
+
 /// Everything that `ferrule run` can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub bind_hard_fail: bool,
     /// Maxima of the maps.
     pub limits: Limits,
+    /// Cluster DNS; `None` is off.
+    pub dns: Option<NodeDnsConfig>,
     /// Entries of `SOCK_UDP` and of `SOCK_UDP_FWD`.
     pub socket_entries: u32,
     /// From the end of one round to the start of the next.

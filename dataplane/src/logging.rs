@@ -19,11 +19,13 @@ pub fn init(args: &LoggingArgs) {
         Ok(filter) => (filter, None),
         Err(error) => {
             let is_set = std::env::var_os(FILTER).is_some_and(|filter| !filter.is_empty());
-            (EnvFilter::new(format!("warn,dataplane={level}")), is_set.then_some(error))
+            (EnvFilter::new(format!("warn,dataplane={level},dns={level}")), is_set.then_some(error))
         }
     };
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A reader of the log that is gone is no reason to fail: without this a failed write is written, and that panics.
+    let builder = builder.log_internal_errors(false);
     let started = match args.format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

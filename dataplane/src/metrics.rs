@@ -2,6 +2,7 @@
 //!
 //! What happens is counted here as it happens; what is, the sync loop is asked for at each scrape.
 
+mod dns;
 mod format;
 mod scrape;
 mod state;

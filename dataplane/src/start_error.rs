@@ -61,6 +61,15 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The DNS configuration.
+    #[error(transparent)]
+    DnsSettings(#[from] crate::dns::settings::SettingsError),
+    /// A DNS address is taken or cannot be bound.
+    #[error(transparent)]
+    DnsListen(::dns::server::ListenError),
+    /// DNS servers cannot be started.
+    #[error("starting DNS servers: {0}")]
+    DnsServers(#[source] io::Error),
     /// The state directory or its socket cannot be made.
     #[error("state directory {}: {source}: choose another with --state-dir", path.display())]
     StateDir {
@@ -95,13 +104,14 @@ impl StartError {
             Self::NoBpffs { .. } => 4,
             Self::NoCgroup | Self::NotCgroup { .. } | Self::NotCgroupRoot { .. } => 5,
             Self::Manifests { .. } => 6,
-            Self::Bind { .. } => 7,
+            Self::Bind { .. } | Self::DnsListen(_) => 7,
             Self::Kernel(KernelError::Locked { .. }) => 8,
             Self::Kernel(_) => 9,
             Self::Netlink(_) => 10,
             Self::StateDir { .. } => 11,
             Self::NoNodeName => 12,
-            Self::Signals(_) | Self::LoopEnded => 1,
+            Self::DnsSettings(_) => 13,
+            Self::Signals(_) | Self::LoopEnded | Self::DnsServers(_) => 1,
         }
     }
 }

@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep_until};
 
 use self::core::{Core, Round};
 use crate::admin::Query;
+use crate::dns::addresses;
+use crate::dns::supervisor::NodeDns;
 use crate::health::HealthState;
 use crate::kernel::real::Start;
 use crate::kernel::{Kernel, KernelError};
@@ -44,6 +46,8 @@ pub struct Ends {
     pub source: Source,
     /// The node's addresses.
     pub addrs: watch::Receiver<BTreeSet<IpAddr>>,
+    /// Cluster DNS, if this node serves it.
+    pub dns: Option<NodeDns>,
     /// Questions.
     pub queries: mpsc::Receiver<Query>,
     /// For the health server.
@@ -91,6 +95,7 @@ pub struct SyncLoop<K> {
 enum Wake {
     Events(Vec<Event>),
     Addrs,
+    Dns,
     Status,
     Query(Query),
     GraceOver(Ticket),
@@ -125,8 +130,8 @@ impl<K: Kernel> SyncLoop<K> {
 
     /// Runs until told to stop. What is in the kernel stays in force.
     pub async fn run(mut self) {
-        let addrs = self.ends.addrs.borrow_and_update().clone();
-        self.core.set_addrs(addrs);
+        self.take_addrs();
+        self.take_dns();
         let mut audit_at = Instant::now() + self.pace.audit_period;
         loop {
             let wake = self.wait(audit_at).await;
@@ -146,8 +151,11 @@ impl<K: Kernel> SyncLoop<K> {
                     true
                 }
                 Wake::Addrs => {
-                    let addrs = self.ends.addrs.borrow_and_update().clone();
-                    self.core.set_addrs(addrs);
+                    self.take_addrs();
+                    true
+                }
+                Wake::Dns => {
+                    self.take_dns();
                     true
                 }
                 Wake::GraceOver(ticket) => {
@@ -178,17 +186,46 @@ impl<K: Kernel> SyncLoop<K> {
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,
         };
+        let dns = async |dns: Option<&mut NodeDns>| {
+            if let Some(dns) = dns
+                && dns.here.changed().await.is_ok()
+            {
+                return;
+            }
+            // None, or a closed channel: DNS goes on as it was.
+            std::future::pending().await
+        };
         let retry_at = self.retry_at;
         tokio::select! {
             biased;
             _ = self.ends.stop.wait_for(|stop| *stop) => Wake::Stop,
             Some(events) = self.ends.source.events.recv() => Wake::Events(events),
             Ok(()) = self.ends.addrs.changed() => Wake::Addrs,
+            () = dns(self.ends.dns.as_mut()) => Wake::Dns,
             Some(ticket) = self.graces_over.recv() => Wake::GraceOver(ticket),
             Ok(()) = self.ends.source.status.changed() => Wake::Status,
-            Some(query) = self.ends.queries.recv() => Wake::Query(query),
             () = retry(retry_at) => Wake::Retry,
             () = sleep_until(audit_at) => Wake::Audit,
+            Some(query) = self.ends.queries.recv() => Wake::Query(query),
+        }
+    }
+
+    /// The node's addresses, without those that only its DNS server has: no NodePort answers there.
+    fn take_addrs(&mut self) {
+        let mut addrs = self.ends.addrs.borrow_and_update().clone();
+        if let Some(dns) = &self.ends.dns {
+            // A file that cannot be read costs NodePorts on one address too many.
+            for addr in addresses::recorded(&dns.state_dir).unwrap_or_default() {
+                addrs.remove(&addr);
+            }
+        }
+        self.core.set_addrs(addrs);
+    }
+
+    fn take_dns(&mut self) {
+        if let Some(dns) = &mut self.ends.dns {
+            let here = dns.here.borrow_and_update().clone();
+            self.core.set_dns(here);
         }
     }
 
@@ -198,10 +235,15 @@ impl<K: Kernel> SyncLoop<K> {
         for event in events {
             self.core.event(event);
         }
+        // A round that hangs in the kernel must be seen from outside.
+        self.publish();
     }
 
     fn round(&mut self) {
         let round = self.core.round();
+        if let Some(dns) = &self.ends.dns {
+            dns.feed.publish(self.core.snapshot(), self.core.changes());
+        }
         self.ends.metrics.observe_round(&round);
         if let Some(ticket) = round.retired {
             self.begin_grace(ticket);

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use ::dns::metrics::{CODES, TYPES};
 use serde::{Deserialize, Serialize};
+
+use crate::dns::supervisor::NodeDns;
 
 /// `/status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -178,4 +181,73 @@ pub struct MapReport {
     pub max: Option<u64>,
     /// Path of the pin.
     pub pin: String,
+}
+
+/// `/dns`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DnsReport {
+    /// Whether this node serves DNS.
+    pub enabled: bool,
+    /// Whether its server answers: pods are sent to it.
+    pub healthy: bool,
+    /// Why nothing is served, if so.
+    pub problem: Option<String>,
+    /// What pods ask.
+    pub cluster_dns: Vec<String>,
+    /// Where the server listens.
+    pub listen: Vec<String>,
+    /// Where names outside the cluster are asked, if a file says so.
+    pub upstreams: Vec<String>,
+    /// The serving process, if one serves.
+    pub pid: Option<u32>,
+    /// Processes that served since the daemon started: more than one means that one ended.
+    pub starts: u64,
+    /// Queries by transport and type; those that never came are left out.
+    pub queries: BTreeMap<String, u64>,
+    /// Responses by code.
+    pub responses: BTreeMap<String, u64>,
+    /// Queries that upstreams were asked.
+    pub forwarded: u64,
+    /// Those that none answered.
+    pub forward_failures: u64,
+    /// Queries that were refused because too many were under way.
+    pub forward_rejects: u64,
+    /// Open TCP connections.
+    pub connections: u64,
+}
+
+impl DnsReport {
+    /// How DNS is doing now.
+    pub async fn of(dns: Option<NodeDns>) -> Self {
+        let Some(dns) = dns else { return Self::default() };
+        let counters = dns.counters().await.unwrap_or_default();
+        let state = dns.state.borrow().clone();
+        let text = |addrs: &[std::net::SocketAddr]| addrs.iter().map(ToString::to_string).collect();
+        let by = |prefix: &str, counts: &[u64]| -> Vec<(String, u64)> {
+            let names = TYPES.iter().zip(counts).filter(|(_, count)| **count > 0);
+            names.map(|(name, count)| (format!("{prefix} {name}"), *count)).collect()
+        };
+        Self {
+            enabled: true,
+            healthy: state.is_healthy,
+            problem: state.problem,
+            cluster_dns: state.vips.iter().map(ToString::to_string).collect(),
+            listen: text(&state.listen),
+            upstreams: text(&state.upstreams),
+            pid: state.child,
+            starts: state.starts,
+            queries: by("udp", &counters.udp).into_iter().chain(by("tcp", &counters.tcp)).collect(),
+            responses: CODES
+                .iter()
+                .zip(counters.responses)
+                .filter(|(_, count)| *count > 0)
+                .map(|(code, count)| ((*code).to_owned(), count))
+                .collect(),
+            forwarded: counters.forwarded,
+            forward_failures: counters.forward_failures,
+            forward_rejects: counters.forward_rejects,
+            connections: counters.connections_open,
+        }
+    }
 }

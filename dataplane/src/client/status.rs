@@ -26,6 +26,11 @@ pub(super) fn render(r: &StatusReport) -> String {
     ];
     facts.extend(r.source.problems.iter().map(|(file, problem)| ("Problem", format!("{file}: {problem}"))));
     facts.extend(r.warnings.iter().map(|w| ("Warning", format!("{}: {}", w.object, w.detail))));
+    lines(&facts)
+}
+
+/// Facts as `Name: value` lines, the values below each other.
+pub(super) fn lines(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
     facts
         .iter()
@@ -44,11 +49,11 @@ fn time(secs: u64) -> String {
     humantime::format_duration(Duration::from_secs(secs)).to_string()
 }
 
-fn counts(counts: &BTreeMap<String, impl Display>) -> String {
+pub(super) fn counts(counts: &BTreeMap<String, impl Display>) -> String {
     or_none(counts.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", "))
 }
 
-fn or_none(text: String) -> String {
+pub(super) fn or_none(text: String) -> String {
     if text.is_empty() { "none".to_owned() } else { text }
 }
 

@@ -98,7 +98,7 @@ async fn answers_are_counted_by_code() {
     testing::get(addr, "/livez", "").await;
     sender.send_replace(HealthState { is_node_leaving: true, ..ready() });
     testing::get(addr, "/healthz", "").await;
-    let addr = testing::start(crate::metrics::router(metrics, FakeLoop::new().start())).await;
+    let addr = testing::start(crate::metrics::router(metrics, FakeLoop::new().start(), Arc::default())).await;
     let text = testing::get(addr, "/metrics", "").await.body;
     for line in [
         "kubeproxy_proxy_healthz_total{code=\"200\"} 1",

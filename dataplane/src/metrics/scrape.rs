@@ -1,6 +1,6 @@
 //! kube-proxy's metrics server: `/metrics`, `/proxyMode`, `/healthz`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +15,7 @@ use super::Metrics;
 use super::format::{Format, end};
 use super::state::{self, LoopState};
 use crate::admin::{Query, Unanswered, ask};
+use crate::dns::supervisor::NodeDns;
 
 /// How long a scrape waits for the sync loop: Prometheus gives up after ten seconds, and without the loop's numbers
 /// ours are still worth having.
@@ -24,17 +25,18 @@ const DEADLINE: Duration = Duration::from_secs(2);
 struct Shared {
     metrics: Arc<Metrics>,
     queries: mpsc::Sender<Query>,
+    dns: Arc<OnceLock<NodeDns>>,
     /// Many scrapes at once ask the loop one after the other, so that its queue has room for people.
     turn: Arc<Semaphore>,
 }
 
-/// The server's routes.
-pub fn router(metrics: Arc<Metrics>, queries: mpsc::Sender<Query>) -> Router {
+/// The server's routes. DNS starts after the server, if at all.
+pub fn router(metrics: Arc<Metrics>, queries: mpsc::Sender<Query>, dns: Arc<OnceLock<NodeDns>>) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
         .route("/proxyMode", get(async || "ebpf"))
         .route("/healthz", get(async || "ok"))
-        .with_state(Shared { metrics, queries, turn: Arc::new(Semaphore::new(1)) })
+        .with_state(Shared { metrics, queries, dns, turn: Arc::new(Semaphore::new(1)) })
 }
 
 async fn scrape(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -50,7 +52,14 @@ async fn scrape(State(shared): State<Shared>, headers: HeaderMap) -> Response {
             None
         }
     };
-    let registry = state::registry(state.as_ref());
+    let dns = match shared.dns.get() {
+        Some(dns) => {
+            let counters = dns.counters().await.unwrap_or_default();
+            Some((dns.state.borrow().clone(), counters))
+        }
+        None => None,
+    };
+    let registry = state::registry(state.as_ref(), dns.as_ref());
     let mut text = String::new();
     let encoded = shared
         .metrics

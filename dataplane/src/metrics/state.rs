@@ -8,7 +8,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use ::dns::metrics::Counters;
+
+use super::dns;
 use crate::admin::reports::{MapReport, ServiceReport, StatusReport};
+use crate::dns::supervisor::DnsState;
 
 /// Service ports with series of their own; more would make a scrape as large as the cluster.
 pub(super) const SERVICE_SERIES: usize = 5_000;
@@ -42,7 +46,7 @@ struct PolicyLabels {
 type Label = Vec<(&'static str, String)>;
 
 /// The numbers of a loop that answered; else that it did not.
-pub(super) fn registry(state: Option<&LoopState>) -> Registry {
+pub(super) fn registry(state: Option<&LoopState>, dns: Option<&(DnsState, Counters)>) -> Registry {
     let mut registry = Registry::default();
     let is_complete = Gauge::<i64>::default();
     is_complete.set(i64::from(state.is_some()));
@@ -55,6 +59,9 @@ pub(super) fn registry(state: Option<&LoopState>) -> Registry {
         of_status(&mut registry, &state.status);
         of_maps(&mut registry, &state.maps);
         of_services(&mut registry, &state.services);
+    }
+    if let Some((state, counters)) = dns {
+        dns::of_dns(&mut registry, state, counters);
     }
     registry
 }

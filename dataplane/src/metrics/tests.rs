@@ -25,7 +25,7 @@ fn assert_lines(text: &str, lines: &[&str]) {
 }
 
 async fn scrape(says: FakeLoop, headers: &str) -> testing::Answer {
-    let addr = testing::start(router(Arc::new(Metrics::default()), says.start())).await;
+    let addr = testing::start(router(Arc::new(Metrics::default()), says.start(), Arc::default())).await;
     testing::get(addr, "/metrics", headers).await
 }
 
@@ -94,7 +94,7 @@ async fn the_classic_format_is_for_who_asks_for_nothing_and_openmetrics_for_who_
 #[tokio::test(start_paused = true)]
 async fn without_the_loop_our_own_counters_are_still_there() {
     let (queries, _receiver) = mpsc::channel(1);
-    let addr = testing::start(router(Arc::new(Metrics::default()), queries)).await;
+    let addr = testing::start(router(Arc::new(Metrics::default()), queries, Arc::default())).await;
     let answer = testing::get(addr, "/metrics", "").await;
     assert_eq!(answer.status, 200);
     assert_lines(&answer.body, &["ferrule_scrape_complete 0", "ferrule_writes_total 0", "# EOF"]);
@@ -172,7 +172,8 @@ fn what_else_happens_is_counted_too() {
 
 #[tokio::test]
 async fn proxy_mode_and_the_ping_answer() {
-    let addr = testing::start(router(Arc::new(Metrics::default()), FakeLoop::new().start())).await;
+    let addr =
+        testing::start(router(Arc::new(Metrics::default()), FakeLoop::new().start(), Arc::default())).await;
     let mode = testing::get(addr, "/proxyMode", "").await;
     assert_eq!((mode.status, mode.body.as_str()), (200, "ebpf"));
     assert!(mode.head.contains("content-type: text/plain"), "{}", mode.head);
@@ -186,7 +187,7 @@ async fn every_metric_is_in_the_operators_manual() {
     metrics.count_healthz(200);
     metrics.count_livez(200);
     metrics.observe_round(&Round { failed: BTreeMap::from([(("SLOTS", "full"), 1)]), ..Round::default() });
-    let addr = testing::start(router(Arc::new(metrics), FakeLoop::new().start())).await;
+    let addr = testing::start(router(Arc::new(metrics), FakeLoop::new().start(), Arc::default())).await;
     let body = testing::get(addr, "/metrics", "").await.body;
     let names: Vec<&str> = body
         .lines()

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use compile::{Drift, Engine, Op, Phase, Ticket};
-use model::{Changes, Event, Kind, NodeView, ObjectName, Snapshot, Store, Warning};
+use model::{Changes, Event, Kind, LocalDns, NodeView, ObjectName, Snapshot, Store, Warning};
 
 use crate::kernel::{GraceWait, Kernel, KernelError, map_of};
 
@@ -52,6 +52,8 @@ pub struct Core<K> {
     snapshot: Snapshot,
     attached: bool,
     triggers: BTreeMap<ObjectName, SystemTime>,
+    /// What the last round compiled.
+    changes: Changes,
 }
 
 impl<K: Kernel> Core<K> {
@@ -65,8 +67,17 @@ impl<K: Kernel> Core<K> {
         let engine = Engine::new(kernel.limits(), dump);
         let store = Store::new(&Kind::ALL);
         let snapshot = store.snapshot();
-        let view = NodeView { name: node_name.into(), addrs: BTreeSet::new() };
-        Ok(Self { kernel, engine, store, view, snapshot, attached: false, triggers: BTreeMap::new() })
+        let view = NodeView { name: node_name.into(), ..NodeView::default() };
+        Ok(Self {
+            kernel,
+            engine,
+            store,
+            view,
+            snapshot,
+            attached: false,
+            triggers: BTreeMap::new(),
+            changes: Changes::default(),
+        })
     }
 
     /// Takes what a source said. Nothing is written before the next round.
@@ -77,6 +88,11 @@ impl<K: Kernel> Core<K> {
     /// Takes the node's addresses.
     pub fn set_addrs(&mut self, addrs: BTreeSet<IpAddr>) {
         self.view.addrs = addrs;
+    }
+
+    /// Takes what is known of the node's DNS server.
+    pub fn set_dns(&mut self, dns: Option<LocalDns>) {
+        self.view.dns = dns;
     }
 
     /// Whether a round may write: every first list is done, or a source said that it cannot finish for now.
@@ -94,6 +110,7 @@ impl<K: Kernel> Core<K> {
         round.compiled_units = changes.services.len() + changes.nodes.len();
         self.engine.update(&self.snapshot, &self.view, &changes);
         self.collect_triggers(&changes);
+        self.changes = changes;
         round.compile = began.elapsed();
 
         let began = Instant::now();
@@ -194,6 +211,12 @@ impl<K: Kernel> Core<K> {
                 }
             }
         }
+    }
+
+    /// What changed up to the snapshot of the last round.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The engine, for reports.
