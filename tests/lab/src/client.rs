@@ -1,16 +1,14 @@
 //! The lab's end of a client worker.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::pipe2;
+use anyhow::{Context, Result};
 
+use crate::dns_workload::{DnsTally, DnsWorkload};
+use crate::pipe::WorkerPipe;
 use crate::place::Place;
 use crate::workload::{Command, LoadId, Reply, Tally, Workload};
 
@@ -21,14 +19,7 @@ const SLACK: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Client {
     place: Arc<Place>,
-    worker: Arc<Mutex<Option<Worker>>>,
-}
-
-#[derive(Debug)]
-struct Worker {
-    stdin: File,
-    stdout: File,
-    unread: Vec<u8>,
+    worker: Arc<Mutex<Option<WorkerPipe>>>,
 }
 
 impl Client {
@@ -57,13 +48,34 @@ impl Client {
         Ok(Load { client: self.clone(), id, workload })
     }
 
+    /// Sends `queries` DNS queries and waits for their end.
+    ///
+    /// # Errors
+    ///
+    /// The worker could not be started or died, or a question is none. Queries that fail are in the tally.
+    pub fn run_dns(&self, workload: DnsWorkload, queries: u32) -> Result<DnsTally> {
+        let longest = workload.longest(queries);
+        self.call(Command::RunDns { workload, queries }, longest)?.into_dns_tally()
+    }
+
+    /// Sends DNS queries until the load is stopped.
+    ///
+    /// # Errors
+    ///
+    /// The worker could not be started or died, or a question is none.
+    pub fn start_dns(&self, workload: DnsWorkload) -> Result<DnsLoad> {
+        let timeout = workload.timeout;
+        let id = self.call(Command::StartDns { workload }, Duration::ZERO)?.into_load()?;
+        Ok(DnsLoad { client: self.clone(), id, timeout })
+    }
+
     fn call(&self, command: Command, longest: Duration) -> Result<Reply> {
         let mut worker = lock(&self.worker);
-        if worker.is_none() {
-            *worker = Some(Worker::start(&self.place)?);
-        }
-        let Some(running) = worker.as_mut() else { bail!("the worker did not start") };
-        let reply = running.call(command, longest + SLACK);
+        let running = match worker.as_mut() {
+            Some(running) => running,
+            None => worker.insert(WorkerPipe::start(&self.place, &["client"])?),
+        };
+        let reply = running.call(&command, longest + SLACK);
         if reply.is_err() {
             // Lines of this call may still come: a new call needs a new worker.
             *worker = None;
@@ -109,41 +121,31 @@ impl Load {
     }
 }
 
-impl Worker {
-    fn start(place: &Place) -> Result<Self> {
-        let (their_stdin, stdin) = pipe2(OFlag::O_CLOEXEC)?;
-        let (stdout, their_stdout) = pipe2(OFlag::O_CLOEXEC)?;
-        place.start_worker(&["client"], their_stdin.as_fd(), their_stdout.as_fd())?;
-        Ok(Self { stdin: File::from(stdin), stdout: File::from(stdout), unread: Vec::new() })
-    }
-
-    fn call(&mut self, command: Command, limit: Duration) -> Result<Reply> {
-        let mut line = serde_json::to_vec(&command)?;
-        line.push(b'\n');
-        self.stdin.write_all(&line).context("the worker reads no more")?;
-        let line = read_line(&self.stdout, &mut self.unread, limit)?;
-        serde_json::from_slice(&line).with_context(|| format!("reading {}", String::from_utf8_lossy(&line)))
-    }
+/// DNS queries under way, in a worker. Dropping it leaves them running.
+#[derive(Debug)]
+pub struct DnsLoad {
+    client: Client,
+    id: LoadId,
+    timeout: Duration,
 }
 
-/// Reads one line from a pipe; what came after it stays in `unread`.
-pub(crate) fn read_line(pipe: &File, unread: &mut Vec<u8>, limit: Duration) -> Result<Vec<u8>> {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
-            let rest = unread.split_off(end + 1);
-            return Ok(std::mem::replace(unread, rest));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        if poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout)? == 0 {
-            bail!("no line within {limit:?}");
-        }
-        let mut chunk = [0; 4096];
-        match nix::unistd::read(pipe, &mut chunk)? {
-            0 => bail!("the process has ended"),
-            length => unread.extend_from_slice(&chunk[..length]),
-        }
+impl DnsLoad {
+    /// What came of them so far.
+    ///
+    /// # Errors
+    ///
+    /// The worker died.
+    pub fn sample(&self) -> Result<DnsTally> {
+        self.client.call(Command::Sample { load: self.id }, Duration::ZERO)?.into_dns_tally()
+    }
+
+    /// Ends it, queries in flight included: the fate of each is known then.
+    ///
+    /// # Errors
+    ///
+    /// The worker died.
+    pub fn stop(self) -> Result<DnsTally> {
+        self.client.call(Command::Stop { load: self.id }, self.timeout)?.into_dns_tally()
     }
 }
 

@@ -1,24 +1,21 @@
 //! The program under test on one node: started, killed, asked, cleaned up.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use nix::fcntl::OFlag;
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
-use nix::unistd::pipe2;
 
 use crate::binaries;
 use crate::client::{dev_null, lock};
+use crate::command::Output;
 use crate::node::Node;
-use crate::process::{Exit, Process};
+use crate::process::Exit;
 
 /// kube-proxy's port for `/healthz` and `/livez`, and ours for `/readyz`.
 pub const HEALTH_PORT: u16 = 10256;
@@ -27,25 +24,12 @@ pub const METRICS_PORT: u16 = 10249;
 
 /// How long a signalled daemon may take to end.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a command may take.
-const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 /// How long an answer to one HTTP request may take.
 const HTTP_LIMIT: Duration = Duration::from_secs(2);
 /// Pause between two looks at a daemon that is not ready.
 const READY_PAUSE: Duration = Duration::from_millis(10);
 /// Lines of a daemon's log that an error quotes.
 const QUOTED_LINES: usize = 12;
-
-/// What a command printed and how it ended.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// Exit code; nothing after a signal.
-    pub code: Option<i32>,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
 
 impl Node {
     /// Starts `ferrule run` in the node's host network, with `more` arguments; does not wait.
@@ -119,7 +103,7 @@ impl Node {
     /// It could not be started; how it ended is in the output.
     pub fn cleanup_ferrule(&self) -> Result<Output> {
         let args = std::iter::once("cleanup".into()).chain(self.kernel_args()).collect();
-        self.command(&binaries::ferrule()?, args)
+        self.host().run_program(&binaries::ferrule()?, args)
     }
 
     /// Runs `ferrule` with these arguments and this node's `--state-dir` in the host's network.
@@ -129,7 +113,7 @@ impl Node {
     /// It could not be started; how it ended is in the output.
     pub fn ferrule(&self, args: &[&str]) -> Result<Output> {
         let state = [OsString::from("--state-dir"), self.state_dir().into()];
-        self.command(&binaries::ferrule()?, args.iter().map(OsString::from).chain(state).collect())
+        self.host().run_program(&binaries::ferrule()?, args.iter().map(OsString::from).chain(state).collect())
     }
 
     /// Asks a server on the host's loopback; returns status and body.
@@ -169,29 +153,4 @@ impl Node {
         daemon.signal(signal)?;
         daemon.wait(EXIT_LIMIT)
     }
-
-    fn command(&self, program: &Path, args: Vec<OsString>) -> Result<Output> {
-        let (stdout, their_stdout) = pipe2(OFlag::O_CLOEXEC)?;
-        let (stderr, their_stderr) = pipe2(OFlag::O_CLOEXEC)?;
-        let stdin = dev_null()?;
-        let child: Arc<Process> =
-            self.host().start(program, args, [stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
-        drop((their_stdout, their_stderr));
-        thread::scope(|scope| {
-            let stderr = scope.spawn(|| read_all(File::from(stderr)));
-            let stdout = read_all(File::from(stdout))?;
-            let stderr = stderr.join().map_err(|_| anyhow!("a reading thread panicked"))??;
-            let code = match child.wait(COMMAND_LIMIT)? {
-                Exit::Code(code) => Some(code),
-                Exit::Signal => None,
-            };
-            Ok(Output { code, stdout, stderr })
-        })
-    }
-}
-
-fn read_all(mut pipe: File) -> Result<String> {
-    let mut text = String::new();
-    pipe.read_to_string(&mut text).context("reading what a command printed")?;
-    Ok(text)
 }

@@ -4,6 +4,7 @@
 
 mod app;
 mod crash;
+mod dns;
 mod node_port;
 mod refuse;
 mod removal;
@@ -24,6 +25,9 @@ use report::{Finding, Report, ms};
 use crate::lab::{Lab, LabSpec};
 use crate::{binaries, interrupt};
 
+/// What the daemons are told beside the folder: the cluster DNS addresses, and the server outside for all other names.
+const FERRULE_ARGS: &[&str] =
+    &["--cluster-dns", "10.96.0.10,fd00:10:96::a", "--dns-upstream", "172.31.0.100:53"];
 /// How long a daemon may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a change of the manifests may take to be in force; what was measured is printed.
@@ -53,6 +57,7 @@ fn show(report: &mut Report, keep: bool) -> Result<()> {
     let begun = Instant::now();
     let lab = Lab::new(LabSpec::default())?;
     let made = begun.elapsed();
+    let outside = lab.outside()?;
     let mut app = App::deploy(&lab)?;
     report.step("Lab: 2 nodes (ptp, bridge), 2 clients, 3 backend-api pods", |_| {
         let pods = ms(begun.elapsed() - made);
@@ -61,7 +66,7 @@ fn show(report: &mut Report, keep: bool) -> Result<()> {
     report.step("ferrule run --manifests … is ready on both nodes", |_| {
         let begun = Instant::now();
         for node in lab.nodes() {
-            node.start_ferrule(lab.manifests().dir(), &[])?;
+            node.start_ferrule(lab.manifests().dir(), FERRULE_ARGS)?;
         }
         let mut ready = Vec::new();
         for node in lab.nodes() {
@@ -72,6 +77,7 @@ fn show(report: &mut Report, keep: bool) -> Result<()> {
     })?;
 
     spread::show(report, &app)?;
+    dns::show(report, &lab, &outside, &app)?;
     node_port::show(report, &lab, &app)?;
     unready::show(report, &mut app)?;
     scale::show(report, &mut app)?;
@@ -80,5 +86,6 @@ fn show(report: &mut Report, keep: bool) -> Result<()> {
     if keep {
         return report::print_kept(&lab, &app).and_then(|()| lab.keep());
     }
+    drop(outside);
     removal::show(report, lab, app)
 }

@@ -1,6 +1,7 @@
 //! A lab: a fabric, nodes on it, and the folder of manifests that their daemons read.
 
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,6 +10,7 @@ use crate::fabric::Fabric;
 use crate::gate::Gate;
 use crate::manifests::Manifests;
 use crate::node::{Node, NodeSpec};
+use crate::outside::{self, Outside};
 use crate::registry::{LabId, Owner};
 use crate::wiring::Wiring;
 
@@ -33,6 +35,8 @@ pub struct Lab {
     id: LabId,
     nodes: Vec<Node>,
     manifests: Manifests,
+    fabric: Fabric,
+    outside: Mutex<Option<Outside>>,
     /// Last, so that the nodes' handles are gone when everything is taken away.
     rights: Arc<Rights>,
 }
@@ -60,6 +64,11 @@ impl Lab {
             "a lab needs root: it makes namespaces, cgroups and mounts"
         );
         ensure!(spec.nodes.len() <= 9, "a lab has at most 9 nodes");
+        ensure!(
+            spec.nodes.iter().all(|node| node.name != outside::NAME),
+            "no node is named {}",
+            outside::NAME
+        );
         let owner = Owner::register()?;
         let id = owner.id().clone();
         let rights = Arc::new(Rights { gate: Arc::default(), owner: Mutex::new(Some(owner)) });
@@ -87,7 +96,7 @@ impl Lab {
             manifests.apply(&crate::manifests::node(&node))?;
             nodes.push(node);
         }
-        Ok(Self { id, nodes, manifests, rights })
+        Ok(Self { id, nodes, manifests, fabric, outside: Mutex::default(), rights })
     }
 
     /// Its name.
@@ -112,6 +121,23 @@ impl Lab {
         &self.nodes
     }
 
+    /// A host on the fabric that is no node; made at the first use.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused a part.
+    pub fn outside(&self) -> Result<Outside> {
+        let mut outside = lock(&self.outside);
+        match &*outside {
+            Some(host) => Ok(host.clone()),
+            None => {
+                let made = Outside::new(&self.id, &self.fabric, &self.nodes, &self.rights.gate)
+                    .context("making the host outside")?;
+                Ok(outside.insert(made).clone())
+            }
+        }
+    }
+
     /// The folder of manifests, which all daemons read.
     pub fn manifests(&self) -> &Manifests {
         &self.manifests
@@ -122,9 +148,18 @@ impl Lab {
     /// # Errors
     ///
     /// A daemon did not start or is not ready after `limit`.
-    pub fn start_ferrule(&self, limit: std::time::Duration) -> Result<()> {
+    pub fn start_ferrule(&self, limit: Duration) -> Result<()> {
+        self.start_ferrule_with(limit, &[])
+    }
+
+    /// The same with more arguments, `["--cluster-dns", "10.96.0.10"]` for one.
+    ///
+    /// # Errors
+    ///
+    /// A daemon did not start or is not ready after `limit`.
+    pub fn start_ferrule_with(&self, limit: Duration, more: &[&str]) -> Result<()> {
         for node in &self.nodes {
-            node.start_ferrule(self.manifests.dir(), &[])?;
+            node.start_ferrule(self.manifests.dir(), more)?;
         }
         self.nodes.iter().try_for_each(|node| node.wait_ready(limit).map(drop))
     }

@@ -9,22 +9,30 @@
 //!   flab-<id>-<ns>.<pod>      flab-<id>-<ns>.<pod>        processes in …/kubepods/burstable/pod<UID>/<container>
 //! ```
 //!
-//! Every process is born in its namespace and cgroup, as a container is. The data plane under test is a process in a
+//! Where it is asked for, `flab-<id>-outside` (172.31.0.100, fd00:172:31::100) is a host on the fabric that is no node;
+//! it and pods can be DNS servers of the world outside the cluster ([`Upstream`]).
+//!
+//! Every process is born in its namespace and cgroup, as a container is; a pod's sees a resolv.conf of its own. The data plane under test is a process in a
 //! node's host network and sees nothing but what it would see on a node: interfaces, routes, cgroups, manifests.
 //!
 //! All of a lab can be found by its id, so nothing is ever left: dropping a [`Lab`] takes it away, a signal does
 //! ([`take_down_all`]), and the next lab clears up after a killed owner ([`clear_stale`]).
 //!
-//! The crate knows nothing of maps and programs; [`leaks`] lists those of the machine by the kernel's own lists. Start
-//! reading at [`Lab`] and [`Node`].
+//! Only [`bench`] knows maps and programs, which it measures; [`leaks`] lists those of the machine by the kernel's own
+//! lists. Start reading at [`Lab`] and [`Node`].
 
 mod address;
+pub mod bench;
 mod binaries;
 mod bpf;
 mod cgroup;
 mod client;
+mod command;
 mod daemon;
 pub mod demo;
+mod dns_child;
+mod dns_workload;
+mod etc;
 mod ethtool;
 mod fabric;
 mod gate;
@@ -34,13 +42,17 @@ pub mod leaks;
 mod link;
 pub mod manifests;
 mod mounts;
+mod musl;
 mod netlink;
 mod netns;
 mod node;
+mod outside;
+mod pipe;
 mod place;
 mod pod;
 mod process;
 mod registry;
+mod upstream;
 mod wait;
 mod wiring;
 pub mod worker;
@@ -49,15 +61,20 @@ mod workload;
 pub use address::{Dual, DualNet};
 pub use binaries::ferrule;
 pub use cgroup::Cgroup;
-pub use client::{Client, Load};
-pub use daemon::{HEALTH_PORT, METRICS_PORT, Output};
+pub use client::{Client, DnsLoad, Load};
+pub use command::Output;
+pub use daemon::{HEALTH_PORT, METRICS_PORT};
+pub use dns_workload::{DnsTally, DnsTransport, DnsWorkload, Pace, Question};
+pub use etc::{CLUSTER_DNS, Etc};
 pub use interrupt::take_down_on_signals;
 pub use lab::{Lab, LabSpec, take_down_all};
 pub use netns::Netns;
 pub use node::{Node, NodeSpec};
-pub use place::{find as find_place, names as place_names};
+pub use outside::Outside;
+pub use place::{Found, find as find_place, names as place_names};
 pub use pod::{Pod, PodSpec, Role};
 pub use registry::{LabId, clear_stale, ids as lab_ids, take_down};
+pub use upstream::{QueryCount, Upstream, UpstreamMode};
 pub use wait::until;
 pub use wiring::Wiring;
 pub use workload::{Dial, Tally, Times, Workload, monotonic_ns};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use lab::worker::{self, ServeOptions};
-use lab::{Lab, LabId, LabSpec, PodSpec, demo, leaks};
+use lab::{Lab, LabId, LabSpec, PodSpec, bench, demo, leaks};
 use nix::sched::{CloneFlags, setns};
 
 /// Nodes and pods on one machine, to watch ferrule at work.
@@ -62,6 +62,26 @@ enum Sub {
     /// The client of a pod.
     #[command(hide = true)]
     Client,
+    /// The DNS server outside the cluster.
+    #[command(hide = true)]
+    Upstream,
+    /// Measures what ferrule costs and how fast it is; needs root and a release build.
+    Bench(bench::Options),
+    /// The server that benchmarks dial.
+    #[command(hide = true)]
+    BenchServe {
+        #[arg(long)]
+        port: u16,
+    },
+    /// The bare echo that DNS is measured beside.
+    #[command(hide = true)]
+    BenchEcho {
+        #[arg(long)]
+        port: u16,
+    },
+    /// The client of benchmarks.
+    #[command(hide = true)]
+    BenchClient,
 }
 
 fn main() -> ExitCode {
@@ -91,6 +111,11 @@ fn run(command: Sub) -> Result<ExitCode> {
             worker::serve(&ServeOptions { name, port, grace: Duration::from_millis(grace_ms) })?;
         }
         Sub::Client => worker::client()?,
+        Sub::Upstream => worker::upstream()?,
+        Sub::Bench(options) => bench::run(&options)?,
+        Sub::BenchServe { port } => bench::serve(port)?,
+        Sub::BenchClient => bench::client()?,
+        Sub::BenchEcho { port } => bench::echo(port)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,10 +140,13 @@ fn up() -> Result<()> {
 
 /// Becomes the command inside the place. The cgroup comes first: sockets belong to the one they are opened in.
 fn exec(id: &LabId, place: &str, command: &[OsString]) -> Result<()> {
-    let (netns, cgroup) = lab::find_place(id, place)?;
-    cgroup.enter()?;
-    let netns = File::open(&netns).with_context(|| format!("opening {}", netns.display()))?;
+    let place = lab::find_place(id, place)?;
+    place.cgroup.enter()?;
+    let netns = File::open(&place.netns).with_context(|| format!("opening {}", place.netns.display()))?;
     setns(&netns, CloneFlags::CLONE_NEWNET).context("entering the network namespace")?;
+    if let Some(etc) = place.etc {
+        etc.enter()?;
+    }
     let (program, args) = command.split_first().context("no command")?;
     Err(Command::new(program).args(args).exec()).with_context(|| format!("running {}", program.display()))
 }

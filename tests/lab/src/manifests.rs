@@ -1,6 +1,7 @@
 //! The folder of ordinary Kubernetes YAML that stands for the API server.
 
 mod objects;
+mod services;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-pub use objects::{
-    Condition, Endpoint, Object, ServicePort, ServiceSpec, deployment, endpoint_slices, namespace, node, pod,
-    service,
-};
+pub use objects::{Condition, Object, deployment, namespace, node, pod};
+pub use services::{Endpoint, ServicePort, ServiceSpec, endpoint_slices, external_name, service};
 
 /// Writes manifests. A reader sees a file's old content or its new one, never a part: files are renamed into place.
 #[derive(Clone, Debug)]

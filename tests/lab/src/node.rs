@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::address::{self, Dual, DualNet};
 use crate::cgroup::Cgroup;
 use crate::client::{Client, lock};
+use crate::command::Output;
 use crate::fabric::Fabric;
 use crate::gate::Gate;
 use crate::link::{IfIndex, PrefixRoute, Via};
@@ -172,6 +173,15 @@ impl Node {
     pub fn add_pod(&self, spec: PodSpec) -> Result<Pod> {
         let name = spec.name.clone();
         Pod::new(self, spec).with_context(|| format!("adding pod {name} to {}", self.name()))
+    }
+
+    /// Runs a program of this machine in the host's network.
+    ///
+    /// # Errors
+    ///
+    /// There is no such program, or it still ran after 30 seconds. How it ended is in the output.
+    pub fn command(&self, command: &[&str]) -> Result<Output> {
+        self.0.host.run(command)
     }
 
     pub(crate) fn lab_id(&self) -> &LabId {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::binaries;
 use crate::cgroup::Cgroup;
+use crate::etc::Etc;
 use crate::gate::Gate;
 use crate::netns::Netns;
 use crate::process::{Process, Spawn};
@@ -21,6 +22,8 @@ pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) netns: Netns,
     pub(crate) cgroup: Cgroup,
+    /// Files of /etc of its own, if any.
+    etc: Option<Etc>,
     log: PathBuf,
     entry: PathBuf,
     gate: Arc<Gate>,
@@ -39,7 +42,13 @@ impl Place {
         let entry = entry_path(id, &name);
         fs::write(&entry, cgroup.path().as_os_str().as_encoded_bytes())
             .with_context(|| format!("writing {}", entry.display()))?;
-        Ok(Self { log: id.dir().join("log").join(format!("{name}.log")), entry, name, netns, cgroup, gate })
+        let log = id.dir().join("log").join(format!("{name}.log"));
+        Ok(Self { log, entry, name, netns, cgroup, etc: None, gate })
+    }
+
+    /// The same with those files of /etc.
+    pub(crate) fn with_etc(self, etc: Etc) -> Self {
+        Self { etc: Some(etc), ..self }
     }
 
     /// Starts a subcommand of the lab's own binary here.
@@ -63,7 +72,9 @@ impl Place {
     ) -> Result<Arc<Process>> {
         let open = self.gate.pass()?;
         let cgroup = self.cgroup.open()?;
-        let spawn = Spawn { program, args, netns: self.netns.as_fd(), cgroup: cgroup.as_fd(), stdio };
+        let binds = self.etc.as_ref().map_or(Ok(Vec::new()), Etc::binds)?;
+        let netns = self.netns.as_fd();
+        let spawn = Spawn { program, args, netns, binds: &binds, cgroup: cgroup.as_fd(), stdio };
         let process = Arc::new(spawn.start()?);
         open.remember(&process);
         Ok(process)
@@ -82,8 +93,9 @@ impl Place {
             .with_context(|| format!("opening {}", self.log.display()))
     }
 
-    /// Forgets where the cgroup is: the place is about to go.
+    /// Forgets where the cgroup is, and the files of /etc: the place is about to go.
     pub(crate) fn forget(&self) -> Result<()> {
+        self.etc.as_ref().map_or(Ok(()), Etc::remove)?;
         fs::remove_file(&self.entry).with_context(|| format!("removing {}", self.entry.display()))
     }
 }
@@ -93,15 +105,27 @@ fn entry_path(id: &LabId, name: &str) -> PathBuf {
     id.dir().join("places").join(name)
 }
 
-/// Namespace file and cgroup of a place of any lab, its owner's process or not.
+/// A place of any lab, its owner's process or not.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// File of the network namespace.
+    pub netns: PathBuf,
+    /// Cgroup of its processes.
+    pub cgroup: Cgroup,
+    /// Files of /etc of its own, if any.
+    pub etc: Option<Etc>,
+}
+
+/// Finds a place by its name.
 ///
 /// # Errors
 ///
 /// The lab has no such place.
-pub fn find(id: &LabId, name: &str) -> Result<(PathBuf, Cgroup)> {
+pub fn find(id: &LabId, name: &str) -> Result<Found> {
     let entry = entry_path(id, name);
     let path = fs::read_to_string(&entry).with_context(|| format!("lab {id} has no {name}"))?;
-    Ok((crate::netns::path_of(&id.netns_name(name)), Cgroup::at(path)))
+    let netns = crate::netns::path_of(&id.netns_name(name));
+    Ok(Found { netns, cgroup: Cgroup::at(path), etc: Etc::find(id, name) })
 }
 
 /// Names of a lab's places, sorted.

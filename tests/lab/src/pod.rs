@@ -1,7 +1,9 @@
 //! Pods: a network namespace, a kubelet-style cgroup, addresses, and perhaps a server.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,12 +15,16 @@ use nix::unistd::pipe2;
 
 use crate::address::Dual;
 use crate::cgroup::Cgroup;
-use crate::client::{Client, dev_null, lock, read_line};
+use crate::client::{Client, dev_null, lock};
+use crate::command::Output;
+use crate::etc::{CLUSTER_DNS, Etc};
 use crate::link::IfIndex;
-use crate::netns;
 use crate::node::Node;
+use crate::pipe::read_line;
 use crate::place::Place;
 use crate::process::Process;
+use crate::upstream::Upstream;
+use crate::{musl, netns};
 
 /// How long a server may take to open its sockets.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -36,6 +42,8 @@ pub struct PodSpec {
     pub labels: BTreeMap<String, String>,
     /// What runs in it.
     pub role: Role,
+    /// Whom its resolvers ask.
+    pub nameservers: Vec<IpAddr>,
 }
 
 /// What runs in a pod.
@@ -50,17 +58,30 @@ pub enum Role {
         /// Time from SIGTERM to the end.
         grace: Duration,
     },
+    /// A DNS server of the world outside the cluster, on port 53.
+    Upstream,
 }
 
 impl PodSpec {
     /// A pod in which nothing runs until its client is used.
     pub fn idle(namespace: &str, name: &str) -> Self {
-        Self { name: name.into(), namespace: namespace.into(), labels: BTreeMap::new(), role: Role::Idle }
+        Self {
+            name: name.into(),
+            namespace: namespace.into(),
+            labels: BTreeMap::new(),
+            role: Role::Idle,
+            nameservers: vec![CLUSTER_DNS],
+        }
     }
 
     /// A pod with a server that ends at once on SIGTERM.
     pub fn server(namespace: &str, name: &str, port: u16) -> Self {
         Self { role: Role::Server { port, grace: Duration::ZERO }, ..Self::idle(namespace, name) }
+    }
+
+    /// A pod that is a DNS server of the world outside the cluster.
+    pub fn upstream(namespace: &str, name: &str) -> Self {
+        Self { role: Role::Upstream, ..Self::idle(namespace, name) }
     }
 
     /// The same with a label.
@@ -70,12 +91,18 @@ impl PodSpec {
         self
     }
 
+    /// The same with other name servers than [`CLUSTER_DNS`] in its resolv.conf, in that order.
+    #[must_use]
+    pub fn nameservers(self, nameservers: &[IpAddr]) -> Self {
+        Self { nameservers: nameservers.to_vec(), ..self }
+    }
+
     /// The same, its server going on for `grace` after SIGTERM.
     #[must_use]
     pub fn grace(self, grace: Duration) -> Self {
         let role = match self.role {
-            Role::Idle => Role::Idle,
             Role::Server { port, grace: _ } => Role::Server { port, grace },
+            other @ (Role::Idle | Role::Upstream) => other,
         };
         Self { role, ..self }
     }
@@ -96,6 +123,7 @@ struct Inner {
     cgroup: Cgroup,
     host_end: IfIndex,
     server: Option<Arc<Process>>,
+    upstream: Option<Upstream>,
     client: Client,
     deleted: Mutex<bool>,
 }
@@ -112,12 +140,15 @@ impl Pod {
             let (address, host_end) = node.wire(&uid, &netns, &mut netlink)?;
             let cgroup = node.cgroup().child(format!("kubepods/burstable/pod{uid}"));
             let container = cgroup.child(uid.replace('-', ""));
+            let etc = Etc::write(node.lab_id(), &name, &spec.namespace, address, &spec.nameservers)?;
             let gate = Arc::clone(node.gate());
-            (address, host_end, Arc::new(Place::new(node.lab_id(), name, netns, container, gate)?), cgroup)
+            let place = Place::new(node.lab_id(), name, netns, container, gate)?.with_etc(etc);
+            (address, host_end, Arc::new(place), cgroup)
         };
-        let server = match spec.role {
-            Role::Idle => None,
-            Role::Server { port, grace } => Some(start_server(&place, &spec.name, port, grace)?),
+        let (server, upstream) = match spec.role {
+            Role::Idle => (None, None),
+            Role::Server { port, grace } => (Some(start_server(&place, &spec.name, port, grace)?), None),
+            Role::Upstream => (None, Some(Upstream::start(&place)?)),
         };
         let client = Client::new(Arc::clone(&place));
         let node = node.clone();
@@ -131,6 +162,7 @@ impl Pod {
             cgroup,
             host_end,
             server,
+            upstream,
             client,
             deleted,
         })))
@@ -184,6 +216,33 @@ impl Pod {
     /// The container's cgroup.
     pub fn cgroup(&self) -> &Cgroup {
         &self.0.place.cgroup
+    }
+
+    /// The DNS server of a pod with that role.
+    ///
+    /// # Errors
+    ///
+    /// The pod has another role.
+    pub fn upstream(&self) -> Result<&Upstream> {
+        self.0.upstream.as_ref().with_context(|| format!("pod {} is no DNS server", self.name()))
+    }
+
+    /// Resolves a name in the pod with musl: `resolve NAME [4|6]`, see `clients/resolve.c`. Built at the first use.
+    ///
+    /// # Errors
+    ///
+    /// It could not be built, for want of musl-gcc for one. How it ended is in the output.
+    pub fn resolve_with_musl(&self, args: &[&str]) -> Result<Output> {
+        self.0.place.run_program(&musl::resolver()?, args.iter().map(OsString::from).collect())
+    }
+
+    /// Runs a program of this machine in the pod, `["getent", "ahosts", "www"]` for one; it sees the pod's resolv.conf.
+    ///
+    /// # Errors
+    ///
+    /// There is no such program, or it still ran after 30 seconds. How it ended is in the output.
+    pub fn command(&self, command: &[&str]) -> Result<Output> {
+        self.0.place.run(command)
     }
 
     /// Tells the server that it will end, as the kubelet does: SIGTERM. It goes on serving for its grace period.

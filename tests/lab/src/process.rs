@@ -17,11 +17,15 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, pipe2};
 
+use crate::etc::Bind;
+
 /// What to start and where.
 pub(crate) struct Spawn<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: Vec<OsString>,
     pub(crate) netns: BorrowedFd<'a>,
+    /// What lies over the machine's files, in a mount namespace of its own; without any it shares the lab's.
+    pub(crate) binds: &'a [Bind],
     pub(crate) cgroup: BorrowedFd<'a>,
     /// Standard input, output and error.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
@@ -97,6 +101,7 @@ impl Spawn<'_> {
             argv: argv.as_ptr(),
             envp: envp.as_ptr(),
             netns: self.netns.as_raw_fd(),
+            binds: self.binds,
             stdio: self.stdio.map(|fd| fd.as_raw_fd()),
             failure: failure_writer.as_raw_fd(),
         };
@@ -127,28 +132,57 @@ impl Spawn<'_> {
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         let process = Process { pid: Pid::from_raw(pid as i32), pidfd, exit: OnceLock::new() };
         drop(failure_writer);
-        let mut code = Vec::new();
-        File::from(failure_reader).read_to_end(&mut code)?;
-        if let Ok(code) = <[u8; 4]>::try_from(code.as_slice()) {
+        let mut failure = Vec::new();
+        File::from(failure_reader).read_to_end(&mut failure)?;
+        if let Some((step, code)) = failure.split_first_chunk()
+            && let Ok(code) = code.try_into()
+        {
             process.wait(Duration::from_secs(1))?;
-            return Err(io::Error::from_raw_os_error(i32::from_ne_bytes(code)).into());
+            let error = io::Error::from_raw_os_error(i32::from_ne_bytes(code));
+            let step = Step::ALL.into_iter().find(|known| (*known as i32).to_ne_bytes() == *step);
+            return Err(error).context(step.map_or("an unknown step", Step::as_str));
         }
         Ok(process)
     }
 }
 
+/// What a child fails at before it is the program.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    EnterNetns,
+    UnshareMounts,
+    Bind,
+    Stdio,
+    Exec,
+}
+
+impl Step {
+    const ALL: [Self; 5] = [Self::EnterNetns, Self::UnshareMounts, Self::Bind, Self::Stdio, Self::Exec];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::EnterNetns => "entering the network namespace",
+            Self::UnshareMounts => "making a mount namespace",
+            Self::Bind => "binding a file over one of /etc",
+            Self::Stdio => "redirecting standard input and output",
+            Self::Exec => "executing it",
+        }
+    }
+}
+
 /// What the child does between clone and exec, in terms that need no allocation.
-struct ExecPlan {
+struct ExecPlan<'a> {
     program: *const libc::c_char,
     argv: *const *const libc::c_char,
     envp: *const *const libc::c_char,
     netns: RawFd,
+    binds: &'a [Bind],
     stdio: [RawFd; 3],
     failure: RawFd,
 }
 
-impl ExecPlan {
-    /// Becomes the program; on failure tells the parent errno and exits.
+impl ExecPlan<'_> {
+    /// Becomes the program; on failure tells the parent the step and errno, and exits.
     ///
     /// # Safety
     ///
@@ -158,24 +192,68 @@ impl ExecPlan {
         // SAFETY: async-signal-safe calls only, on what the caller vouches for; `sigset_t` is valid when zeroed.
         unsafe {
             libc::setsid();
-            let mut failed = libc::setns(self.netns, libc::CLONE_NEWNET) != 0;
+            if libc::setns(self.netns, libc::CLONE_NEWNET) != 0 {
+                self.fail(Step::EnterNetns);
+            }
+            if !self.binds.is_empty() {
+                self.bind();
+            }
             for (fd, target) in self.stdio.into_iter().zip(0..) {
-                failed = failed || libc::dup2(fd, target) < 0;
+                if libc::dup2(fd, target) < 0 {
+                    self.fail(Step::Stdio);
+                }
             }
-            if !failed {
-                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-                let none: libc::sigset_t = std::mem::zeroed();
-                libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-                libc::execve(self.program, self.argv, self.envp);
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            let none: libc::sigset_t = std::mem::zeroed();
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+            libc::execve(self.program, self.argv, self.envp);
+            self.fail(Step::Exec)
+        }
+    }
+
+    /// Binds in a mount namespace of the child's own. Its mounts are slaves of the machine's: nothing spreads from
+    /// here, and what others unmount is not held. The namespace goes with its last process.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Self::carry_out`].
+    unsafe fn bind(&self) {
+        let nothing = std::ptr::null();
+        // SAFETY: system calls on strings that the plan keeps.
+        unsafe {
+            let flags = libc::MS_REC | libc::MS_SLAVE;
+            if libc::unshare(libc::CLONE_NEWNS) != 0
+                || libc::mount(nothing, c"/".as_ptr(), nothing, flags, nothing.cast()) != 0
+            {
+                self.fail(Step::UnshareMounts);
             }
-            let code = *libc::__errno_location();
-            libc::write(self.failure, (&raw const code).cast(), size_of::<i32>());
+            for Bind { source, target } in self.binds {
+                if libc::mount(source.as_ptr(), target.as_ptr(), nothing, libc::MS_BIND, nothing.cast()) != 0
+                {
+                    self.fail(Step::Bind);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As of [`Self::carry_out`], right after the system call that failed.
+    unsafe fn fail(&self, step: Step) -> ! {
+        // SAFETY: async-signal-safe calls; the buffer is as long as we say.
+        unsafe {
+            let failure = [step as i32, *libc::__errno_location()];
+            libc::write(self.failure, failure.as_ptr().cast(), size_of_val(&failure));
             libc::_exit(127)
         }
     }
 }
 
 impl Process {
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
     /// Whether it has been waited for.
     pub(crate) fn has_ended(&self) -> bool {
         self.exit.get().is_some()

@@ -8,6 +8,8 @@ use anyhow::{Result, bail};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use crate::dns_workload::{DnsTally, DnsWorkload};
+
 /// How a client reaches a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dial {
@@ -127,12 +129,16 @@ pub fn monotonic_ns() -> u64 {
 pub(crate) struct LoadId(pub(crate) u32);
 
 /// One line to a worker.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
     /// So many requests, then report.
     Run { workload: Workload, requests: u32 },
+    /// So many DNS queries, then report.
+    RunDns { workload: DnsWorkload, queries: u32 },
     /// Requests until stopped.
     Start { workload: Workload },
+    /// DNS queries until stopped.
+    StartDns { workload: DnsWorkload },
     /// Report what a load did so far.
     Sample { load: LoadId },
     /// Let requests in flight end, then report.
@@ -143,6 +149,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
     Tally(Tally),
+    DnsTally(DnsTally),
     Started(LoadId),
     /// The command made no sense.
     Refused(String),
@@ -153,6 +160,17 @@ impl Reply {
     pub(crate) fn into_tally(self) -> Result<Tally> {
         match self {
             Self::Tally(tally) => Ok(tally),
+            Self::DnsTally(_) => bail!("the worker reported of DNS queries instead"),
+            Self::Started(id) => bail!("the worker started {id:?} instead of reporting"),
+            Self::Refused(reason) => bail!("the worker refused: {reason}"),
+        }
+    }
+
+    /// The report of a command about DNS queries.
+    pub(crate) fn into_dns_tally(self) -> Result<DnsTally> {
+        match self {
+            Self::DnsTally(tally) => Ok(tally),
+            Self::Tally(_) => bail!("the worker reported of other requests than DNS queries"),
             Self::Started(id) => bail!("the worker started {id:?} instead of reporting"),
             Self::Refused(reason) => bail!("the worker refused: {reason}"),
         }
@@ -162,7 +180,7 @@ impl Reply {
     pub(crate) fn into_load(self) -> Result<LoadId> {
         match self {
             Self::Started(id) => Ok(id),
-            Self::Tally(_) => bail!("the worker reported instead of starting a load"),
+            Self::Tally(_) | Self::DnsTally(_) => bail!("the worker reported instead of starting a load"),
             Self::Refused(reason) => bail!("the worker refused: {reason}"),
         }
     }

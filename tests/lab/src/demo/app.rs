@@ -1,7 +1,7 @@
 //! The application of the demo and what its controllers do: the Deployment `backend-api` and its Service.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,6 +16,9 @@ use crate::wait;
 const NAMESPACE: &str = "production";
 const DEPLOYMENT: &str = "backend-api";
 const SERVICE: &str = "backend-api-svc";
+/// Addresses of the Service.
+const CLUSTER_IP: Dual =
+    Dual { v4: Ipv4Addr::new(10, 96, 44, 10), v6: Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0x2c0a) };
 /// Port that the pods listen on.
 const TARGET_PORT: u16 = 3000;
 /// Port that clients dial.
@@ -50,22 +53,11 @@ pub(super) struct App {
 impl App {
     /// Writes the application's manifests and makes a client pod on each node and the pods of the Deployment.
     pub(super) fn deploy(lab: &Lab) -> Result<Self> {
-        let port = |name: &str, protocol| ServicePort {
-            name: name.into(),
-            protocol,
-            port: PORT,
-            target_port: TARGET_PORT,
-            node_port: Some(NODE_PORT),
-        };
         let service = ServiceSpec {
-            namespace: NAMESPACE.into(),
-            name: SERVICE.into(),
             selector: labels(),
-            cluster_ip: Dual {
-                v4: [10, 96, 44, 10].into(),
-                v6: [0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0x2c0a].into(),
-            },
-            ports: vec![port("http", "TCP"), port("echo", "UDP")],
+            ..ServiceSpec::cluster_ip(NAMESPACE, SERVICE, CLUSTER_IP)
+                .port(ServicePort::tcp("http", PORT, TARGET_PORT).node_port(NODE_PORT))
+                .port(ServicePort::udp("echo", PORT, TARGET_PORT).node_port(NODE_PORT))
         };
         let mut app = Self {
             manifests: lab.manifests().clone(),
@@ -96,7 +88,7 @@ impl App {
     }
 
     pub(super) fn cluster_ip(&self) -> Dual {
-        self.service.cluster_ip
+        CLUSTER_IP
     }
 
     /// What clients dial: the Service in IPv4, in IPv6, and in IPv4 from an IPv6 socket.
@@ -132,7 +124,7 @@ impl App {
         spec.labels = labels();
         let pod = node.add_pod(spec)?;
         self.manifests.apply(&manifests::pod(&pod, Condition::Ready))?;
-        self.endpoints.push(Endpoint { pod: pod.clone(), condition: Condition::Ready });
+        self.endpoints.push(Endpoint::new(&pod, Condition::Ready));
         Ok(pod)
     }
 

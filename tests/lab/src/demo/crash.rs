@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::app::{App, short};
 use super::report::{Finding, Report, ms};
 use super::traffic::Traffic;
-use super::{CHANGE_LIMIT, READY_LIMIT};
+use super::{CHANGE_LIMIT, FERRULE_ARGS, READY_LIMIT};
 use crate::lab::Lab;
 use crate::manifests::Condition;
 use crate::wait;
@@ -39,7 +39,7 @@ pub(super) fn show(report: &mut Report, lab: &Lab, app: &mut App) -> Result<()> 
         progress.note("starting both again");
         let started = monotonic_ns();
         for node in lab.nodes() {
-            node.start_ferrule(lab.manifests().dir(), &[])?;
+            node.start_ferrule(lab.manifests().dir(), FERRULE_ARGS)?;
         }
         for node in lab.nodes() {
             node.wait_ready(READY_LIMIT)?;

@@ -12,8 +12,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UdpSocket;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
+use super::dns::DnsLoad;
 use super::recorder::{Answer, Recorder};
 use super::{tcp, udp};
+use crate::dns_workload::{DnsTally, DnsWorkload};
 use crate::workload::{Command, Dial, LoadId, Reply, Tally, Workload};
 
 /// Obeys commands until standard input ends.
@@ -28,27 +30,35 @@ pub fn run() -> Result<()> {
 
 async fn obey() -> Result<()> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let mut loads = BTreeMap::new();
-    let mut next = 0;
+    let mut loads = Loads::default();
     while let Some(line) = lines.next_line().await? {
         let reply = match serde_json::from_str(&line).context("reading a command")? {
             Command::Run { workload, requests } => {
                 Reply::Tally(Load::start(workload, Some(requests)).finish().await)
             }
-            Command::Start { workload } => {
-                let id = LoadId(next);
-                next += 1;
-                loads.insert(id, Load::start(workload, None));
-                Reply::Started(id)
-            }
-            Command::Sample { load } => match loads.get(&load) {
-                Some(running) => Reply::Tally(running.sample()),
+            Command::RunDns { workload, queries } => run_dns(workload, queries)
+                .await
+                .map_or_else(|error| Reply::Refused(format!("{error:#}")), Reply::DnsTally),
+            Command::Start { workload } => loads.start(Running::Requests(Load::start(workload, None))),
+            Command::StartDns { workload } => match DnsLoad::start(workload, None).await {
+                Ok(load) => loads.start(Running::Queries(load)),
+                Err(error) => Reply::Refused(format!("{error:#}")),
+            },
+            Command::Sample { load } => match loads.running.get(&load) {
+                Some(Running::Requests(load)) => Reply::Tally(load.sample()),
+                Some(Running::Queries(load)) => Reply::DnsTally(load.sample()),
                 None => Reply::Refused(format!("{load:?} does not run")),
             },
-            Command::Stop { load } => match loads.remove(&load) {
-                Some(running) => {
-                    running.shared.stopped.set(true);
-                    Reply::Tally(running.finish().await)
+            Command::Stop { load } => match loads.running.remove(&load) {
+                Some(Running::Requests(load)) => {
+                    load.shared.stopped.set(true);
+                    Reply::Tally(load.finish().await)
+                }
+                Some(Running::Queries(load)) => {
+                    load.stop();
+                    load.finish()
+                        .await
+                        .map_or_else(|error| Reply::Refused(format!("{error:#}")), Reply::DnsTally)
                 }
                 None => Reply::Refused(format!("{load:?} does not run")),
             },
@@ -58,6 +68,31 @@ async fn obey() -> Result<()> {
         std::io::stdout().write_all(&line).context("reporting")?;
     }
     Ok(())
+}
+
+async fn run_dns(workload: DnsWorkload, queries: u32) -> Result<DnsTally> {
+    DnsLoad::start(workload, Some(queries)).await?.finish().await
+}
+
+/// What was started and not stopped.
+#[derive(Default)]
+struct Loads {
+    running: BTreeMap<LoadId, Running>,
+    started: u32,
+}
+
+enum Running {
+    Requests(Load),
+    Queries(DnsLoad),
+}
+
+impl Loads {
+    fn start(&mut self, load: Running) -> Reply {
+        let id = LoadId(self.started);
+        self.started += 1;
+        self.running.insert(id, load);
+        Reply::Started(id)
+    }
 }
 
 /// Requests under way.
@@ -160,7 +195,7 @@ impl Shared {
 }
 
 /// The name of the errno, where there is one: reports are compared and counted by it.
-fn reason(error: &anyhow::Error) -> String {
+pub(super) fn reason(error: &anyhow::Error) -> String {
     let errno = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
     match errno {
         Some(code) => format!("{:?}", Errno::from_raw(code)),

@@ -10,12 +10,12 @@ use super::recorder::Answer;
 /// More than any answer to our short payload.
 const ANSWER_BYTES: usize = 1024;
 
-pub(super) async fn open(to: SocketAddr) -> Result<UdpSocket> {
+pub(super) async fn open(to: SocketAddr) -> std::io::Result<UdpSocket> {
     let any = match to {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    Ok(UdpSocket::bind(any).await?)
+    UdpSocket::bind(any).await
 }
 
 /// Asks over a connected socket; the peer is what `getpeername` says.
