@@ -2,6 +2,8 @@
 
 mod addresses;
 mod admin;
+mod dns;
+mod dns_serve;
 mod objects;
 mod restart;
 mod start;

@@ -87,7 +87,11 @@ fn termination_leaves_everything_in_force_and_cleanup_takes_it_out() -> Result<(
     assert_eq!(world.node()?.terminate_ferrule()?, 0);
     assert_eq!(world.answers("10.96.0.1")?, 5);
     let out = world.node()?.cleanup_ferrule()?;
-    assert_eq!((out.code, out.stdout.as_str()), (Some(0), "links and maps removed\n"), "{out:?}");
+    assert_eq!(
+        (out.code, out.stdout.as_str()),
+        (Some(0), "links and maps, DNS process and its addresses removed\n"),
+        "{out:?}"
+    );
     assert_eq!(world.answers("10.96.0.1")?, 0);
     assert!(!world.node()?.bpf_root().join("ferrule").exists());
     let again = world.node()?.cleanup_ferrule()?;
