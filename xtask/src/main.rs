@@ -1,6 +1,8 @@
 //! `cargo xtask`: builds, tests and shows Ferrule, and brings the tools that this needs.
 
+mod bench;
 mod build_ebpf;
+mod fuzz;
 mod house;
 mod maps_doc;
 mod matrix;
@@ -17,7 +19,11 @@ cargo xtask <command>
 
   build               the kernel object and the binaries; brings rust-src and bpf-linker
   demo [--keep]       as root: two nodes and their pods on this machine, and what Ferrule does for them
+  bench [sockets|compile|dns] [--rounds N] [--json]
+                      as root, on a quiet machine: what a Service costs a socket, how fast a change is in
+                      force, DNS queries a second
   test [rung …]       every rung that this machine can run: house pure program lab
+  fuzz --dns N        N hostile packets for the DNS server
   leaks               what a lab could have left behind on this machine
   maps-doc [--check]  writes docs/maps.md from ebpf/abi
   matrix              the programs under the verifiers of several kernels, in QEMU
@@ -30,6 +36,8 @@ fn main() -> ExitCode {
     let result = match args.as_slice() {
         ["build"] => build(&root).map(|_| ExitCode::SUCCESS),
         ["demo", rest @ ..] => lab(&root, "demo", rest),
+        ["bench", rest @ ..] => bench::run(&root, rest),
+        ["fuzz", rest @ ..] => fuzz::run(&root, rest),
         ["leaks"] => lab(&root, "leaks", &[]),
         ["test", rungs @ ..] => test::run(&root, rungs),
         ["maps-doc", rest @ ..] => maps_doc::run(&root, rest),
