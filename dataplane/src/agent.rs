@@ -70,7 +70,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         },
     )?;
     let maps_at_start = kernel.start();
-    let udp_sockets = kernel.socket_entries()?;
+    let socket_entries = kernel.socket_entries()?;
     let core = Core::new(kernel, &config.node_name)?;
     // After the lock and the admin socket: no other daemon has this state directory.
     let dns = match config.dns.clone() {
@@ -114,7 +114,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         maps_at_start,
         manifests: config.manifests.display().to_string(),
         pins: format!("{}/ferrule/{}", config.bpf_root.display(), abi::LAYOUT_VERSION),
-        udp_sockets,
+        socket_entries,
     };
     let pace = Pace {
         min_period: config.min_sync_period,

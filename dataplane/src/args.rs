@@ -251,9 +251,9 @@ pub struct Maxima {
     /// Addresses of this node.
     #[arg(long, value_name = "N", default_value_t = Limits::default().node_addrs, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_node_addresses: u32,
-    /// Unconnected UDP sockets and the Services that each talks to.
-    #[arg(long, value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_udp_sockets: u32,
+    /// Sockets that are connected to a Service; and unconnected UDP sockets, once a Service that each talks to.
+    #[arg(long, alias = "max-udp-sockets", value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sockets: u32,
 }
 
 /// How to log.
@@ -463,7 +463,7 @@ impl RunArgs {
                 ids: m.max_services.saturating_mul(2).max(Limits::default().ids),
                 ..Limits::default()
             },
-            socket_entries: m.max_udp_sockets,
+            socket_entries: m.max_sockets,
             min_sync_period: Duration::from_millis(self.min_sync_period_ms),
             audit_period: Duration::from_secs(self.audit_period_secs.max(1)),
             retry_first: Duration::from_millis(20),
@@ -511,6 +511,15 @@ mod tests {
         assert_eq!(bind_address("[::1]:7", 10249), Ok(Bind(Some("[::1]:7".parse().unwrap()))));
         assert_eq!(bind_address("", 1), Ok(Bind(None)));
         assert!(bind_address("localhost:1", 1).is_err());
+    }
+
+    #[test]
+    fn the_maximum_of_sockets_still_has_its_first_name() {
+        for flag in ["--max-sockets", "--max-udp-sockets", "--max_udp_sockets"] {
+            let line = format!("ferrule run --manifests /x {flag} 7");
+            let Parsed::Command(Command::Run(run)) = parsed(&line) else { panic!("{flag}") };
+            assert_eq!(run.maxima.max_sockets, 7);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct Config {
     pub limits: Limits,
     /// Cluster DNS; `None` is off.
     pub dns: Option<NodeDnsConfig>,
-    /// Entries of `SOCK_UDP` and of `SOCK_UDP_FWD`.
+    /// Entries of `SOCKETS`, of `SOCK_UDP` and of `SOCK_UDP_FWD`.
     pub socket_entries: u32,
     /// From the end of one round to the start of the next.
     pub min_sync_period: Duration,

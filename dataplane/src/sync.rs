@@ -67,8 +67,8 @@ pub struct Facts {
     pub manifests: String,
     /// The directory of the pins.
     pub pins: String,
-    /// Entries of `SOCK_UDP` and of `SOCK_UDP_FWD`.
-    pub udp_sockets: u32,
+    /// Entries of `SOCKETS`, of `SOCK_UDP` and of `SOCK_UDP_FWD`.
+    pub socket_entries: u32,
 }
 
 /// See the module.

@@ -1,6 +1,7 @@
 //! One test's node: programs, maps, namespace and cgroup.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use abi::{
     Addr, BackendEntry, BackendId, BackendState, CidrKey, FrontendKey, FrontendKind, FrontendValue,
     Generation, NodeAddrValue, Protocol, ServiceFlags, ServiceId, SetWord,
 };
-use aya::programs::{CgroupAttachMode, CgroupSockAddr};
+use aya::programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 
 use crate::address::abi_of;
@@ -38,13 +39,13 @@ pub enum HostNetns {
 pub struct NodeOptions {
     /// Which namespace is the host's.
     pub host_netns: HostNetns,
-    /// A pinned map to take for `SOCK_UDP`; made by the test with the same sizes.
-    pub sock_udp: Option<PathBuf>,
+    /// A pinned map to take in place of the one with its name; made by the test with the same sizes.
+    pub map: Option<PathBuf>,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { host_netns: HostNetns::Another, sock_udp: None }
+        Self { host_netns: HostNetns::Another, map: None }
     }
 }
 
@@ -112,12 +113,11 @@ impl Node {
             HostNetns::Another => netns::cookie() ^ 1,
             HostNetns::Unset => 0,
         };
-        let mut ebpf = load(cookie, options.sock_udp.as_deref());
+        let mut ebpf = load(cookie, options.map.as_deref());
         let directory = cgroup.open();
         for (name, program) in ebpf.programs_mut() {
-            let program: &mut CgroupSockAddr = program.try_into().expect("a socket address program");
-            program.load().unwrap_or_else(|e| panic!("{name}: {e}"));
-            program.attach(&directory, CgroupAttachMode::Single).unwrap_or_else(|e| panic!("{name}: {e}"));
+            object::load(program).unwrap_or_else(|e| panic!("{name}: {e}"));
+            attach(program, &directory).unwrap_or_else(|e| panic!("{name}: {e}"));
         }
         let tables = Tables::of(&mut ebpf);
         Self {
@@ -236,13 +236,13 @@ impl Node {
 }
 
 /// Creates the maps from the object; programs are not loaded yet.
-fn load(host_netns_cookie: u64, sock_udp: Option<&Path>) -> Ebpf {
+fn load(host_netns_cookie: u64, map: Option<&Path>) -> Ebpf {
     let mut loader = EbpfLoader::new();
     for (map, entries) in SIZES {
         loader.map_max_entries(map, *entries);
     }
-    if let Some(pin) = sock_udp {
-        loader.map_pin_path("SOCK_UDP", pin);
+    if let Some((pin, name)) = map.and_then(|pin| Some((pin, pin.file_name()?.to_str()?))) {
+        loader.map_pin_path(name, pin);
     }
     loader.override_global(abi::HOST_NETNS_COOKIE, &host_netns_cookie, true);
     loader.load_file(object::path()).unwrap_or_else(|e| panic!("the kernel programs: {e}"))
@@ -251,4 +251,13 @@ fn load(host_netns_cookie: u64, sock_udp: Option<&Path>) -> Ebpf {
 fn next(last: &Cell<u32>) -> u32 {
     last.set(last.get() + 1);
     last.get()
+}
+
+/// Attaches a socket program for as long as its object lives.
+fn attach(program: &mut Program, cgroup: &File) -> Result<(), ProgramError> {
+    if let Program::CgroupSock(program) = program {
+        let program: &mut CgroupSock = program;
+        return program.attach(cgroup, CgroupAttachMode::Single).map(drop);
+    }
+    <&mut CgroupSockAddr>::try_from(program)?.attach(cgroup, CgroupAttachMode::Single).map(drop)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use aya::programs::{CgroupSockAddr, Program, ProgramError};
+
 /// Path of the compiled kernel programs: `FERRULE_BPF_OBJECT`, or where the build puts them.
 ///
 /// # Panics
@@ -14,4 +16,12 @@ pub fn path() -> PathBuf {
     );
     assert!(path.is_file(), "no kernel programs at {}: run `cargo xtask build`", path.display());
     path
+}
+
+/// Verifies a program of any kind that the object has.
+pub fn load(program: &mut Program) -> Result<(), ProgramError> {
+    if let Program::CgroupSock(program) = program {
+        return program.load();
+    }
+    <&mut CgroupSockAddr>::try_from(program)?.load()
 }

@@ -2,16 +2,19 @@
 
 use std::cell::RefCell;
 use std::mem::offset_of;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use abi::{
     Addr, BackendEntry, BackendId, BackendStats, CidrKey, DropReason, FrontendKey, FrontendValue,
-    NodeAddrValue, ServiceEntry, ServiceFlags, ServiceId, ServiceStats, SetWord, SockUdpFwdKey, SockUdpKey,
+    NodeAddrValue, SOCKETS_HINT_LINE_BYTES, ServiceEntry, ServiceFlags, ServiceId, ServiceStats, SetWord,
+    SockHint, SockUdpFwdKey, SockUdpKey,
 };
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray};
+use nix::mount::{MsFlags, mount};
 use zerocopy::transmute;
 
 use crate::mapping::Mapping;
@@ -27,6 +30,7 @@ pub const SIZES: &[(&str, u32)] = &[
     ("IDS", 1),
     ("SERVICE_STATS", SERVICES),
     ("BACKEND_STATS", BACKENDS),
+    ("SOCKETS", 1024),
     ("SOCK_UDP", 1024),
     ("SOCK_UDP_FWD", 1024),
 ];
@@ -41,6 +45,8 @@ pub struct Tables {
     cidrs: RefCell<LpmTrie<MapData, [u8; 16], u32>>,
     node_addrs: RefCell<HashMap<MapData, [u8; 16], u32>>,
     backends: RefCell<Array<MapData, [u8; 36]>>,
+    sockets: RefCell<HashMap<MapData, u64, [u8; 44]>>,
+    hints: RefCell<Array<MapData, [u8; SOCKETS_HINT_LINE_BYTES]>>,
     sock_udp: RefCell<HashMap<MapData, [u8; 32], [u8; 20]>>,
     sock_udp_fwd: RefCell<HashMap<MapData, [u8; 32], [u8; 8]>>,
     service_stats: Array<MapData, [u8; 32]>,
@@ -76,6 +82,8 @@ impl Tables {
             cidrs: RefCell::new(take!("SERVICE_CIDRS")),
             node_addrs: RefCell::new(take!("NODE_ADDRS")),
             backends: RefCell::new(take!("BACKENDS")),
+            sockets: RefCell::new(take!("SOCKETS")),
+            hints: RefCell::new(take!("SOCKETS_HINT")),
             sock_udp: RefCell::new(take!("SOCK_UDP")),
             sock_udp_fwd: RefCell::new(take!("SOCK_UDP_FWD")),
             service_stats: take!("SERVICE_STATS"),
@@ -88,6 +96,31 @@ impl Tables {
     /// Services and slots.
     pub fn sets(&self) -> Arc<Sets> {
         Arc::clone(&self.sets)
+    }
+
+    /// Connected sockets that are remembered.
+    pub fn sockets_remembered(&self) -> usize {
+        self.sockets.borrow().keys().collect::<Result<Vec<_>, _>>().expect("the cookies").len()
+    }
+
+    /// Deletes a socket's entry, as an LRU map does when it is full; false if there is none.
+    pub fn evict_socket(&self, cookie: u64) -> bool {
+        self.sockets.borrow_mut().remove(&cookie).is_ok()
+    }
+
+    /// The byte of `SOCKETS_HINT` that is the socket's, and others' too.
+    pub fn hint(&self, cookie: u64) -> u8 {
+        let at = SockHint::of(cookie);
+        self.hints.borrow().get(&at.line, 0).expect("a line of hints")[at.byte]
+    }
+
+    /// Writes that byte, as another socket does that shares it.
+    pub fn put_hint(&self, cookie: u64, tag: u8) {
+        let at = SockHint::of(cookie);
+        let mut hints = self.hints.borrow_mut();
+        let mut line = hints.get(&at.line, 0).expect("a line of hints");
+        line[at.byte] = tag;
+        hints.set(at.line, line, 0).expect("a line of hints");
     }
 
     /// Writes a row of `FRONTENDS`.
@@ -173,4 +206,15 @@ impl Sets {
     pub fn put_flags(&self, id: ServiceId, flags: ServiceFlags) {
         self.services.half_word(id.0, offset_of!(ServiceEntry, flags)).store(flags.0, Ordering::Release);
     }
+}
+
+/// Makes a plain hash map with room for one entry, and a pin of it in a BPF file system that ends with the test's mount
+/// namespace.
+pub fn pin_hash_of_one<const KEY: usize, const VALUE: usize>(name: &str) -> PathBuf {
+    let dir = Path::new("/sys/fs/bpf");
+    mount(Some("bpf"), dir, Some("bpf"), MsFlags::empty(), None::<&str>).expect("a BPF file system");
+    let pin = dir.join(name);
+    let map: HashMap<MapData, [u8; KEY], [u8; VALUE]> = HashMap::create(1, 0).expect("a hash map");
+    map.pin(&pin).expect("a pin");
+    pin
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use aya::EbpfLoader;
-use aya::programs::CgroupSockAddr;
 use tests::skip::{may_run, test_name};
 use tests::{object, tables};
 
@@ -30,8 +29,7 @@ fn every_program_loads_within_its_budget() {
     let mut ebpf = loader.load_file(object::path()).expect("the kernel programs");
     let mut verified = BTreeMap::new();
     for (name, program) in ebpf.programs_mut() {
-        let program: &mut CgroupSockAddr = program.try_into().expect("a socket address program");
-        program.load().unwrap_or_else(|e| panic!("{name}: {e}"));
+        object::load(program).unwrap_or_else(|e| panic!("{name}: {e}"));
         // Linux 5.16 reports it first.
         let insns = program.info().expect("a description").verified_instruction_count().unwrap_or_default();
         println!("{name} = {insns}");

@@ -38,9 +38,10 @@ const fn program(name: &'static str, attach_type: bpf_attach_type) -> ProgramSpe
     ProgramSpec { name, attach_type: attach_type as u32 }
 }
 
-/// All programs, in the order in which they are attached: what answers a socket (recvmsg, getpeername) is in force
-/// before what translates it.
+/// All programs, in the order in which they are attached: what forgets a socket and what answers it (recvmsg, getpeername)
+/// are in force before what translates it.
 pub const PROGRAMS: &[ProgramSpec] = &[
+    program("sock_release", bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE),
     program("recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
     program("recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
     program("getpeername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
@@ -58,7 +59,7 @@ pub struct RealConfig {
     pub cgroup_root: PathBuf,
     /// Maxima of the maps.
     pub limits: Limits,
-    /// Entries of `SOCK_UDP` and of `SOCK_UDP_FWD`.
+    /// Entries of `SOCKETS`, of `SOCK_UDP` and of `SOCK_UDP_FWD`.
     pub socket_entries: u32,
 }
 
@@ -184,16 +185,16 @@ impl Real {
         Ok(real)
     }
 
-    /// Entries of `SOCK_UDP`, as configured or as adopted.
+    /// Entries of each map of sockets, as configured or as adopted.
     ///
     /// # Errors
     ///
     /// The map cannot be read.
     pub fn socket_entries(&self) -> Result<u32, KernelError> {
-        let path = self.pins.path("SOCK_UDP");
+        let path = self.pins.path("SOCKETS");
         let fd = sys::obj_get(&path).map_err(|source| KernelError::Pin { path, source })?;
         let info =
-            sys::map_info(fd.as_fd()).map_err(|source| KernelError::Read { map: "SOCK_UDP", source })?;
+            sys::map_info(fd.as_fd()).map_err(|source| KernelError::Read { map: "SOCKETS", source })?;
         Ok(info.max_entries)
     }
 

@@ -153,15 +153,18 @@ impl<K: Kernel> SyncLoop<K> {
                     name => name,
                 };
                 let known = fill.iter().find(|f| f.map == like);
-                let fixed = (spec.name == "DROPS").then_some(u64::from(spec.default_entries));
-                let udp = spec.name.starts_with("SOCK_UDP").then_some(u64::from(self.facts.udp_sockets));
+                let unwritten = match spec.name {
+                    "SOCKETS" | "SOCK_UDP" | "SOCK_UDP_FWD" => Some(self.facts.socket_entries),
+                    "SOCKETS_HINT" | "DROPS" => Some(spec.default_entries),
+                    _ => None,
+                };
                 MapReport {
                     name: spec.name.to_owned(),
                     r#type: spec.kind.as_str().to_owned(),
                     key_bytes: spec.key_bytes,
                     value_bytes: spec.value_bytes,
                     used: known.map(|f| f.used),
-                    max: known.map(|f| f.max).or(fixed).or(udp),
+                    max: known.map(|f| f.max).or(unwritten.map(u64::from)),
                     pin: format!("{}/{}", self.facts.pins, spec.name),
                 }
             })

@@ -10,16 +10,15 @@ fn main() {
     println!("| name | type | key | value | entries | writer | reader |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for m in MAPS {
-        let entries =
-            if m.default_entries == 0 { "one a socket".into() } else { m.default_entries.to_string() };
         println!(
-            "| `{}` | {} | {} ({}) | {} ({}) | {entries} | {} | {} |",
+            "| `{}` | {} | {} ({}) | {} ({}) | {} | {} | {} |",
             m.name,
             m.kind.as_str(),
             m.key,
             m.key_bytes,
             m.value,
             m.value_bytes,
+            m.default_entries,
             m.writer,
             m.reader
         );

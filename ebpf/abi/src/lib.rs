@@ -38,6 +38,9 @@ pub use lb::{
     BackendEntry, BackendId, BackendState, CidrKey, FrontendKey, FrontendKind, FrontendValue, Generation,
     NodeAddrValue, ServiceEntry, ServiceFlags, ServiceId, SetWord, UnknownCode,
 };
-pub use sock::{SockPeer, SockUdpFwdKey, SockUdpFwdValue, SockUdpKey, SockUdpValue};
+pub use sock::{
+    SOCKETS_HINT_LINE_BYTES, SOCKETS_HINT_LINES, SockHint, SockPeer, SockUdpFwdKey, SockUdpFwdValue,
+    SockUdpKey, SockUdpValue,
+};
 pub use stats::{BackendStats, ServiceStats};
 pub use version::{LAYOUT_DIGEST, LAYOUT_VERSION};

@@ -4,7 +4,8 @@ use core::mem::size_of;
 
 use crate::{
     Addr, BackendEntry, BackendStats, CidrKey, DropReason, FrontendKey, FrontendValue, IdKey, NodeAddrValue,
-    ServiceEntry, ServiceStats, SockPeer, SockUdpFwdKey, SockUdpFwdValue, SockUdpKey, SockUdpValue,
+    SOCKETS_HINT_LINE_BYTES, SOCKETS_HINT_LINES, ServiceEntry, ServiceStats, SockPeer, SockUdpFwdKey,
+    SockUdpFwdValue, SockUdpKey, SockUdpValue,
 };
 
 /// Kernel type of a map.
@@ -22,8 +23,6 @@ pub enum MapKind {
     LruHash,
     /// `BPF_MAP_TYPE_LPM_TRIE`.
     LpmTrie,
-    /// `BPF_MAP_TYPE_SK_STORAGE`.
-    SkStorage,
 }
 
 impl MapKind {
@@ -36,7 +35,21 @@ impl MapKind {
             Self::PerCpuArray => 6,
             Self::LruHash => 9,
             Self::LpmTrie => 11,
-            Self::SkStorage => 24,
+        }
+    }
+
+    /// The flags that change how a map works: `BPF_F_NO_PREALLOC` (entries are made when they are needed), and
+    /// `BPF_F_MMAPABLE` (Linux 5.5).
+    pub const FLAGS: u32 = NO_PREALLOC | MMAPABLE;
+
+    /// Those of [`MapKind::FLAGS`] that a map of this kind has.
+    #[must_use]
+    pub const fn flags(self) -> u32 {
+        match self {
+            Self::MmapArray => MMAPABLE,
+            // LPM tries exist in no other form.
+            Self::LpmTrie => NO_PREALLOC,
+            Self::Hash | Self::Array | Self::PerCpuArray | Self::LruHash => 0,
         }
     }
 
@@ -50,7 +63,6 @@ impl MapKind {
             Self::PerCpuArray => "PERCPU_ARRAY",
             Self::LruHash => "LRU_HASH",
             Self::LpmTrie => "LPM_TRIE",
-            Self::SkStorage => "SK_STORAGE",
         }
     }
 }
@@ -70,7 +82,7 @@ pub struct MapSpec {
     pub value: &'static str,
     /// Size of the value in bytes.
     pub value_bytes: u32,
-    /// Entries unless configured otherwise; zero where the kernel sizes the map.
+    /// Entries unless configured otherwise.
     pub default_entries: u32,
     /// Who writes it.
     pub writer: &'static str,
@@ -83,6 +95,9 @@ pub struct MapSpec {
     /// Goes up when the meaning of the bytes changes and their sizes do not.
     pub meaning: u32,
 }
+
+const NO_PREALLOC: u32 = 1;
+const MMAPABLE: u32 = 1 << 10;
 
 const USER: &str = "sync loop";
 const SOCK: &str = "socket programs";
@@ -161,16 +176,30 @@ pub const MAPS: &[MapSpec] = &[
     },
     MapSpec {
         name: "SOCKETS",
-        kind: MapKind::SkStorage,
-        key: "socket",
-        key_bytes: 4,
+        kind: MapKind::LruHash,
+        key: "socket cookie (u64)",
+        key_bytes: 8,
         value: "SockPeer",
         value_bytes: size_of::<SockPeer>() as u32,
-        default_entries: 0,
-        writer: "connect4, connect6",
-        reader: "getpeername4, getpeername6",
-        when_full: "translated and counted (unremembered); the peer shown is the backend",
-        doc: "connected socket → the VIP that it dialled, backend and generation",
+        default_entries: 131_072,
+        writer: "connect4, connect6; they and sock_release delete",
+        reader: "getpeername4, getpeername6, recvmsg4, recvmsg6",
+        when_full: "the least recently used entry goes; its socket shows the backend as its peer",
+        doc: "connected TCP or UDP socket → the VIP that it dialled, and the backend that it got",
+        meaning: 0,
+    },
+    MapSpec {
+        name: "SOCKETS_HINT",
+        kind: MapKind::Array,
+        key: "cookie / 64, modulo the lines",
+        key_bytes: 4,
+        value: "[u8; 64]",
+        value_bytes: SOCKETS_HINT_LINE_BYTES as u32,
+        default_entries: SOCKETS_HINT_LINES,
+        writer: "connect4, connect6, sock_release",
+        reader: "connect4, connect6, sock_release",
+        when_full: "fixed size; of two translated sockets that share a byte, one leaves its entry in SOCKETS behind",
+        doc: "socket, by the low 18 bits of its cookie → a byte with the next bits of whom SOCKETS has; others need not look",
         meaning: 0,
     },
     MapSpec {

@@ -13,8 +13,8 @@ pub struct ServiceStats {
     pub refused: u64,
     /// Dropped because a Local policy found no endpoint on this node.
     pub dropped: u64,
-    /// Sent to a backend although the socket could not remember its VIP (no memory for socket storage): the
-    /// application sees the backend's address as its peer.
+    /// Sent to a backend although the socket's VIP could not be remembered: the application sees the backend's address
+    /// as its peer.
     pub unremembered: u64,
 }
 

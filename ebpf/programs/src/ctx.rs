@@ -1,11 +1,12 @@
-//! The socket address context of cgroup hooks. An unsafe room: everything else reads and writes it through here.
+//! The contexts of cgroup hooks: socket addresses, and sockets that are closed. An unsafe room: everything else reads and
+//! writes them through here.
 //!
 //! The verifier wants each access of the context at a constant offset, four bytes at a time, through the unmodified
 //! context pointer: hence one named field after the other, never an array or a chosen pointer.
 
 use abi::{Addr, Port, Protocol};
 use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
-use aya_ebpf::programs::SockAddrContext;
+use aya_ebpf::programs::{SockAddrContext, SockContext};
 
 use crate::helpers;
 
@@ -150,6 +151,14 @@ impl SockAddr for V6 {
             ]
         })
     }
+}
+
+/// Whether a socket that is being closed is one that `connect` may have translated.
+#[inline(always)] // one context access: the verifier wants the pointer unmodified
+pub(crate) fn is_tcp_or_udp(ctx: &SockContext) -> bool {
+    // SAFETY: the kernel's context; the field is readable in this hook.
+    let protocol = unsafe { read(&raw const (*ctx.sock).protocol) };
+    protocol == u32::from(Protocol::TCP.get()) || protocol == u32::from(Protocol::UDP.get())
 }
 
 /// Reads one field of the context or its socket, exactly once and at its full width.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated;
-use aya_ebpf::programs::SockAddrContext;
+use aya_ebpf::programs::{SockAddrContext, SockContext};
 
 /// A random number.
 #[inline(always)] // one helper call
@@ -14,6 +14,13 @@ pub(crate) fn random_u32() -> u32 {
 /// The socket's cookie.
 #[inline(always)] // one helper call
 pub(crate) fn socket_cookie(ctx: &SockAddrContext) -> u64 {
+    // SAFETY: the kernel's own context, unmodified.
+    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) }
+}
+
+/// The cookie of a socket that is being closed.
+#[inline(always)] // one helper call
+pub(crate) fn closing_socket_cookie(ctx: &SockContext) -> u64 {
     // SAFETY: the kernel's own context, unmodified.
     unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) }
 }

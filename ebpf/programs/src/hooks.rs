@@ -4,3 +4,4 @@ mod connect;
 mod getpeername;
 mod recvmsg;
 mod sendmsg;
+mod sock_release;

@@ -27,7 +27,8 @@ pub(crate) fn of_call(result: Result<(), DropReason>) -> i32 {
     }
 }
 
-/// The return code of recvmsg and getpeername hooks: the verifier takes no other.
+/// The return code of recvmsg and getpeername hooks, where the verifier takes no other, and of sock_release, whose code
+/// nobody looks at.
 pub(crate) const OF_ANSWER: i32 = ALLOW;
 
 /// What the application sees.

@@ -25,13 +25,18 @@ fn commands_show_tables_for_people_and_json_for_programs() -> Result<()> {
     for spec in abi::maps::MAPS {
         assert!(maps.stdout.contains(spec.name), "{}: {maps:?}", spec.name);
     }
+    let sizes = world.report("maps")?;
+    for name in ["SOCKETS", "SOCK_UDP", "SOCK_UDP_FWD"] {
+        let map = sizes.as_array().into_iter().flatten().find(|map| map["name"] == name);
+        assert_eq!(map.map(|map| &map["max"]), Some(&serde_json::json!(131_072)), "{name}: {sizes:#}");
+    }
     let status = node.ferrule(&["status"])?;
     assert!(status.stdout.contains("Ready:") && status.stdout.contains("yes"), "{status:?}");
     let all = world.report("endpoints")?;
     let web =
         all.as_array().into_iter().flatten().find(|row| row["service"] == "web" || row["name"] == "web");
     assert_eq!(web.map(|row| &row["connections"]), Some(&serde_json::json!(5)), "{all:#}");
-    assert_eq!(world.report("status")?["programs"].as_array().map(Vec::len), Some(8));
+    assert_eq!(world.report("status")?["programs"].as_array().map(Vec::len), Some(9));
     let unknown = node.ferrule(&["services", "production/nothing"])?;
     assert_eq!(unknown.code, Some(1));
     assert_eq!(unknown.stderr, "error: no Service production/nothing\n");

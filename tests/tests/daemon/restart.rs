@@ -75,7 +75,7 @@ fn a_link_that_somebody_removes_is_made_again() -> Result<()> {
     std::fs::remove_file(&pin)?;
     lab::until("the link to be made again", crate::world::LIMIT, || Ok(pin.exists()))?;
     assert_eq!(world.answers("10.96.0.1")?, 5);
-    assert_eq!(world.report("status")?["programs"].as_array().map(Vec::len), Some(8));
+    assert_eq!(world.report("status")?["programs"].as_array().map(Vec::len), Some(9));
     Ok(())
 }
 

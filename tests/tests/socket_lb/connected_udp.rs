@@ -87,6 +87,33 @@ fn a_socket_that_is_connected_to_a_plain_address_shows_the_plain_address() {
     });
 }
 
+/// Of both connects the kernel has the same peer.
+#[test]
+fn a_socket_that_is_connected_to_its_backend_itself_shows_the_backend() {
+    Node::run_each(|node, family| {
+        let (_, backends, vip) = service(node, family);
+        let plain = family.as_dialled(backends[0].addr);
+        let client = udp_connect(family, vip).expect("a socket");
+        client.connect(plain).expect("connect again");
+        assert_eq!(peer_name(&client), plain);
+        client.send(b"question").expect("send");
+        receive(&backends).reply(b"answer");
+        assert_eq!(source_of_next(&client), plain);
+        assert_eq!(node.tables().sockets_remembered(), 0);
+    });
+}
+
+#[test]
+fn a_closed_socket_leaves_no_entry() {
+    Node::run_each(|node, family| {
+        let (_, _backends, vip) = service(node, family);
+        let client = udp_connect(family, vip).expect("a socket");
+        assert_eq!(node.tables().sockets_remembered(), 1);
+        drop(client);
+        assert_eq!(node.tables().sockets_remembered(), 0);
+    });
+}
+
 #[test]
 fn a_socket_whose_next_connect_is_refused_keeps_its_peer() {
     Node::run_each(|node, family| {

@@ -1,14 +1,12 @@
 //! Every drop reason: its errno, and what is counted for it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use abi::{BackendState, DropReason, FrontendKind, Protocol, ServiceFlags, SockUdpKey, SockUdpValue};
-use aya::maps::{HashMap, MapData};
-use nix::mount::{MsFlags, mount};
 use tests::address::abi_of;
 use tests::backend::{are_idle, receive};
 use tests::socket::{cookie, errno, tcp_connect, udp_connect, udp_socket};
+use tests::tables::pin_hash_of_one;
 use tests::{Counters, Family, Node, NodeOptions};
 
 /// Dials in the three ways that there are; each must end with this errno and be counted like this.
@@ -123,7 +121,10 @@ fn backends_leaving_everywhere_is_connection_refused() {
 /// one socket, refuses for certain.
 #[test]
 fn a_socket_not_remembered_may_not_send() {
-    let with_one_entry = || NodeOptions { sock_udp: Some(pin_hash_of_one()), ..NodeOptions::default() };
+    const KEY: usize = size_of::<SockUdpKey>();
+    const VALUE: usize = size_of::<SockUdpValue>();
+    let with_one_entry =
+        || NodeOptions { map: Some(pin_hash_of_one::<KEY, VALUE>("SOCK_UDP")), ..NodeOptions::default() };
     Node::run_with(with_one_entry, |node| {
         let service = node.service(ServiceFlags::default());
         let backends = node.backends(Family::V4, service, 8080, 1);
@@ -149,15 +150,4 @@ fn a_socket_not_remembered_may_not_send() {
         second.send_to(b"fourth", vip).expect("there is room again");
         assert_eq!(receive(&backends).payload, b"fourth");
     });
-}
-
-/// Makes the map and a pin of it in a BPF file system that ends with the test's mount namespace.
-fn pin_hash_of_one() -> PathBuf {
-    let dir = Path::new("/sys/fs/bpf");
-    mount(Some("bpf"), dir, Some("bpf"), MsFlags::empty(), None::<&str>).expect("a BPF file system");
-    let pin = dir.join("SOCK_UDP");
-    let map: HashMap<MapData, [u8; size_of::<SockUdpKey>()], [u8; size_of::<SockUdpValue>()]> =
-        HashMap::create(1, 0).expect("a hash map");
-    map.pin(&pin).expect("a pin");
-    pin
 }

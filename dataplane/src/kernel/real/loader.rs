@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use abi::HOST_NETNS_COOKIE;
-use abi::maps::{MAPS, MapKind};
-use aya::programs::CgroupSockAddr;
+use abi::maps::MAPS;
+use aya::programs::{CgroupSockAddr, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use compile::Limits;
 
@@ -20,12 +20,12 @@ pub(super) struct LoadOptions<'a> {
     /// Where maps are pinned or adopted from; `None` leaves them unpinned.
     pub(super) pin_dir: Option<&'a Path>,
     pub(super) limits: &'a Limits,
-    /// Entries of `SOCK_UDP` and of `SOCK_UDP_FWD`.
+    /// Entries of `SOCKETS`, of `SOCK_UDP` and of `SOCK_UDP_FWD`.
     pub(super) socket_entries: u32,
     pub(super) host_netns_cookie: u64,
 }
 
-/// Entries of a map under these limits; `None` where the kernel sizes it or the size is fixed.
+/// Entries of a map under these limits; `None` where the size is fixed.
 pub(super) fn entries_of(name: &str, limits: &Limits, socket_entries: u32) -> Option<u32> {
     match name {
         "FRONTENDS" => Some(limits.frontends),
@@ -35,7 +35,7 @@ pub(super) fn entries_of(name: &str, limits: &Limits, socket_entries: u32) -> Op
         "BACKENDS" | "BACKEND_STATS" => Some(limits.backends),
         "NODE_ADDRS" => Some(limits.node_addrs),
         "IDS" => Some(limits.ids),
-        "SOCK_UDP" | "SOCK_UDP_FWD" => Some(socket_entries),
+        "SOCKETS" | "SOCK_UDP" | "SOCK_UDP_FWD" => Some(socket_entries),
         _ => None,
     }
 }
@@ -47,9 +47,7 @@ pub(super) fn load_maps(options: &LoadOptions<'_>) -> Result<Ebpf, KernelError> 
         if let Some(dir) = options.pin_dir {
             loader.map_pin_path(spec.name, dir.join(spec.name));
         }
-        if spec.kind != MapKind::SkStorage
-            && let Some(entries) = entries_of(spec.name, options.limits, options.socket_entries)
-        {
+        if let Some(entries) = entries_of(spec.name, options.limits, options.socket_entries) {
             loader.map_max_entries(spec.name, entries);
         }
     }
@@ -61,11 +59,18 @@ pub(super) fn load_maps(options: &LoadOptions<'_>) -> Result<Ebpf, KernelError> 
 pub(super) fn load_program<'a>(
     ebpf: &'a mut Ebpf,
     name: &'static str,
-) -> Result<&'a mut CgroupSockAddr, KernelError> {
+) -> Result<&'a mut Program, KernelError> {
     let program = ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
-    let program: &mut CgroupSockAddr = program.try_into().map_err(|_| KernelError::Missing(name))?;
-    program.load().map_err(|source| KernelError::Program { program: name, source: Box::new(source) })?;
+    load(program).map_err(|source| KernelError::Program { program: name, source: Box::new(source) })?;
     Ok(program)
+}
+
+/// Verifies a program of either kind that the object has.
+fn load(program: &mut Program) -> Result<(), ProgramError> {
+    if let Program::CgroupSock(program) = program {
+        return program.load();
+    }
+    <&mut CgroupSockAddr>::try_from(program)?.load()
 }
 
 /// Verifies all programs.

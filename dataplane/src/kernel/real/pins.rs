@@ -14,9 +14,6 @@ use super::maps::Table;
 use super::{PROGRAMS, sys};
 use crate::kernel::KernelError;
 
-/// Mapped arrays carry this flag (`BPF_F_MMAPABLE`, Linux 5.5).
-const BPF_F_MMAPABLE: u32 = 1 << 10;
-
 /// The pins of one bpf-root. While it lives, no other daemon works there.
 #[derive(Debug)]
 pub(super) struct Pins {
@@ -93,7 +90,7 @@ impl Pins {
         Ok(info.map_type == spec.kind.kernel_type()
             && info.key_size == spec.key_bytes
             && info.value_size == spec.value_bytes
-            && (info.flags & BPF_F_MMAPABLE != 0) == (spec.kind == MapKind::MmapArray))
+            && info.flags & MapKind::FLAGS == spec.kind.flags())
     }
 
     /// `IDS`, which no program reads, so that the object does not have it.

@@ -30,11 +30,19 @@ fn connect<C: SockAddr>(ctx: &C) -> Result<(), DropReason> {
     let (addr, port) = (lb::destination(ctx.addr()), ctx.port());
     let Some(frontend) = lb::find(ctx, addr, port, protocol)? else {
         // A UDP socket may be connected again, a TCP socket may try elsewhere after a refusal.
-        sock::forget_peer(ctx.raw());
+        sock::forget_vip_of(ctx.cookie(), addr, port);
         return Ok(());
     };
     let backend = lb::choose(frontend)?;
-    if !sock::remember_peer(ctx.raw(), SockPeer::new(addr, port, backend.id, backend.generation)) {
+    let peer = SockPeer {
+        backend: backend.id,
+        generation: backend.generation,
+        vip: addr,
+        port,
+        backend_port: backend.port,
+        backend_addr: backend.addr,
+    };
+    if !sock::remember_peer(ctx.cookie(), &peer) {
         stats::unremembered(frontend.service());
     }
     ctx.set(backend.addr, backend.port);

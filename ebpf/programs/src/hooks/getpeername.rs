@@ -21,10 +21,10 @@ fn getpeername6(ctx: SockAddrContext) -> i32 {
     verdict::OF_ANSWER
 }
 
-/// Shows the VIP that the socket dialled. A socket that was connected elsewhere since has forgotten it (see connect).
+/// Shows the VIP that the socket dialled, unless it is connected elsewhere since.
 #[inline(always)] // once a program: the context pointer must stay the kernel's own
 fn getpeername<C: SockAddr>(ctx: &C) {
-    if let Some(peer) = sock::peer(ctx.raw()) {
-        ctx.set(peer.vip, peer.port);
+    if let Some((vip, port)) = sock::dialled_vip(ctx.cookie(), ctx.addr(), ctx.port()) {
+        ctx.set(vip, port);
     }
 }

@@ -26,11 +26,11 @@ fn recvmsg6(ctx: SockAddrContext) -> i32 {
 #[inline(always)] // once a program: the context pointer must stay the kernel's own
 fn recvmsg<C: SockAddr>(ctx: &C) {
     let (addr, port) = (ctx.addr(), ctx.port());
-    // A connected socket remembers by itself, whatever became of the backend since. What waited in its queue from before
-    // the connect has another source, and what it remembers from before a disconnect (AF_UNSPEC) no longer counts.
+    // A connected socket's own entry decides, whatever became of the backend since. What waited in its queue from before
+    // the connect has another source, and what it dialled before a disconnect (AF_UNSPEC) no longer counts.
     if ctx.peer_port() == port && ctx.peer_addr() == addr {
-        if let Some(peer) = sock::peer(ctx.raw()) {
-            ctx.set(peer.vip, peer.port);
+        if let Some((vip, port)) = sock::dialled_vip(ctx.cookie(), addr, port) {
+            ctx.set(vip, port);
         }
         return;
     }
