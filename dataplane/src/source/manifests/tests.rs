@@ -68,7 +68,7 @@ impl Watched {
 
     /// Waits until the store's content is as wanted.
     async fn until(&mut self, what: &str, wanted: impl Fn(&Snapshot) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !wanted(&self.store.snapshot()) {
             match timeout_at(deadline, self.source.events.recv()).await {
                 Ok(Some(events)) => events.into_iter().for_each(|event| self.apply(event)),
