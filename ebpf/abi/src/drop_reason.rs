@@ -20,21 +20,51 @@ pub enum DropReason {
     SocketNotRemembered = 5,
     /// Every backend looked at had just left: `ECONNREFUSED` at the socket.
     BackendsLeaving = 6,
+    /// A pod's packet whose source is not the pod's.
+    SpoofedSource = 7,
+    /// No rule of the policies that isolate the sender's egress allows it.
+    EgressDenied = 8,
+    /// No rule of the policies that isolate the receiver's ingress allows it.
+    IngressDenied = 9,
+    /// The pod is isolated and its policies could not be put into the maps.
+    PolicyNotProgrammed = 10,
+    /// A header that cannot be understood, of an isolated pod's packet, or changed, of a translated one.
+    Malformed = 11,
+    /// A later fragment whose first one was not seen.
+    FragmentWithoutFirst = 12,
+    /// Every source port that was tried is in use toward the backend.
+    NoSnatPort = 13,
+    /// No route to where a translated packet must go.
+    NoRoute = 14,
+    /// Larger than the path of a translated packet takes; the sender is told.
+    PacketTooBig = 15,
+    /// A translated packet whose time to live ends here; the sender is told.
+    TtlExpired = 16,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 16] = [
         Self::NoEndpoints,
         Self::NoLocalEndpoint,
         Self::UnallocatedServiceAddress,
         Self::UnknownServicePort,
         Self::SocketNotRemembered,
         Self::BackendsLeaving,
+        Self::SpoofedSource,
+        Self::EgressDenied,
+        Self::IngressDenied,
+        Self::PolicyNotProgrammed,
+        Self::Malformed,
+        Self::FragmentWithoutFirst,
+        Self::NoSnatPort,
+        Self::NoRoute,
+        Self::PacketTooBig,
+        Self::TtlExpired,
     ];
 
     /// Entries of `DROPS`: one past the largest number.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 17;
 
     /// The name in metrics and tables.
     #[must_use]
@@ -46,6 +76,16 @@ impl DropReason {
             Self::UnknownServicePort => "unknown_service_port",
             Self::SocketNotRemembered => "socket_not_remembered",
             Self::BackendsLeaving => "backends_leaving",
+            Self::SpoofedSource => "spoofed_source",
+            Self::EgressDenied => "egress_denied",
+            Self::IngressDenied => "ingress_denied",
+            Self::PolicyNotProgrammed => "policy_not_programmed",
+            Self::Malformed => "malformed",
+            Self::FragmentWithoutFirst => "fragment_without_first",
+            Self::NoSnatPort => "no_snat_port",
+            Self::NoRoute => "no_route",
+            Self::PacketTooBig => "packet_too_big",
+            Self::TtlExpired => "ttl_expired",
         }
     }
 }

@@ -17,6 +17,16 @@ pub enum IdKind {
     Node = 3,
     /// A zone, by the value of `topology.kubernetes.io/zone`.
     Zone = 4,
+    /// A class of peers, by the selectors and blocks that match it.
+    Identity = 5,
+    /// The policies of one direction, by direction and rules.
+    Policy = 6,
+    /// A port class, by ports and rules.
+    PortClass = 7,
+    /// A rule, by policy object, direction and index, or a default deny, by the policies that isolate.
+    Rule = 8,
+    /// A local pod, by namespace, name and UID.
+    Pod = 9,
 }
 
 impl TryFrom<u32> for IdKind {
@@ -28,6 +38,11 @@ impl TryFrom<u32> for IdKind {
             2 => Ok(Self::Service),
             3 => Ok(Self::Node),
             4 => Ok(Self::Zone),
+            5 => Ok(Self::Identity),
+            6 => Ok(Self::Policy),
+            7 => Ok(Self::PortClass),
+            8 => Ok(Self::Rule),
+            9 => Ok(Self::Pod),
             other => Err(other),
         }
     }

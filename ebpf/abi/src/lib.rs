@@ -23,24 +23,35 @@ extern crate std;
 mod addr;
 mod config;
 mod drop_reason;
+mod event;
+mod flow;
 mod ids;
 mod lb;
 pub mod maps;
+mod policy;
 mod sock;
 mod stats;
+mod subject;
 mod version;
 
 pub use addr::{Addr, Port, Protocol};
-pub use config::{CONFIG, ConfigSpec, HOST_NETNS_COOKIE};
+pub use config::{CGROUP_LEVEL, CONFIG, ConfigSpec, HOST_NETNS_COOKIE};
 pub use drop_reason::{DropReason, UnknownDropReason};
+pub use event::{DropEvent, Hook};
+pub use flow::{FlowFlags, FlowKey, FlowValue, FragmentKey, FragmentValue, Heading, Judged, Leg};
 pub use ids::{Digest, IdKey, IdKind};
 pub use lb::{
     BackendEntry, BackendId, BackendState, CidrKey, FrontendKey, FrontendKind, FrontendValue, Generation,
     NodeAddrValue, ServiceEntry, ServiceFlags, ServiceId, SetWord, UnknownCode,
+};
+pub use policy::{
+    Identity, PolicyId, PolicyKey, PolicyKind, PolicyRevision, PolicyValue, PortClassId, PortClassKey,
+    PortClassValue, RuleId,
 };
 pub use sock::{
     SOCKETS_HINT_LINE_BYTES, SOCKETS_HINT_LINES, SockHint, SockPeer, SockUdpFwdKey, SockUdpFwdValue,
     SockUdpKey, SockUdpValue,
 };
 pub use stats::{BackendStats, ServiceStats};
+pub use subject::{CgroupId, DeviceEntry, DeviceFlags, DeviceKind, IfIndex, PodEntry, PodFlags, PodId};
 pub use version::{LAYOUT_DIGEST, LAYOUT_VERSION};
