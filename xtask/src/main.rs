@@ -24,6 +24,7 @@ cargo xtask <command>
                       force, DNS queries a second
   test [rung …]       every rung that this machine can run: house pure program lab
   fuzz --dns N        N hostile packets for the DNS server
+  fuzz --packets N    N hostile packets for the code that parses and translates them
   leaks               what a lab could have left behind on this machine
   maps-doc [--check]  writes docs/maps.md from ebpf/abi
   matrix              the programs under the verifiers of several kernels, in QEMU

@@ -39,7 +39,7 @@ const RUNGS: &[Rung] = &[
     Rung {
         name: "pure",
         what: "units, scenarios and laws",
-        packages: &["abi", "model", "compile", "dns", "dataplane", "xtask"],
+        packages: &["abi", "packet", "model", "compile", "dns", "dataplane", "xtask"],
         needs_root: false,
     },
     Rung { name: "program", what: "real programs, real sockets", packages: &["tests"], needs_root: true },
