@@ -12,3 +12,7 @@ pub(crate) fn is_host_netns(cookie: u64) -> bool {
     let host = HOST_NETNS_COOKIE.load();
     host != 0 && cookie == host
 }
+
+/// Depth of the configured cgroup below the root of the hierarchy; pods' cgroups are one to four levels below it.
+#[unsafe(no_mangle)]
+pub(crate) static CGROUP_LEVEL: Global<u32> = Global::new(0);

@@ -4,6 +4,9 @@
 //! The verifier wants each access of the context at a constant offset, four bytes at a time, through the unmodified
 //! context pointer: hence one named field after the other, never an array or a chosen pointer.
 
+pub(crate) mod route;
+pub(crate) mod skb;
+
 use abi::{Addr, Port, Protocol};
 use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
 use aya_ebpf::programs::{SockAddrContext, SockContext};

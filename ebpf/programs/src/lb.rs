@@ -9,7 +9,7 @@ use crate::config::is_host_netns;
 use crate::ctx::SockAddr;
 use crate::helpers::random_u32;
 use crate::maps::lb::{self, Backend, Service};
-use crate::stats;
+use crate::{stats, subject};
 
 /// 127.0.0.1.
 const LOCALHOST_V4: Addr = Addr::v4([127, 0, 0, 1]);
@@ -34,12 +34,25 @@ pub(crate) fn destination(addr: Addr) -> Addr {
     }
 }
 
-/// The frontend that a call to a [`destination`] dials, or `None` if it is not for a Service.
+/// The frontend that a call to a [`destination`] dials, or `None` if it is not for a Service or the caller's packets are
+/// balanced one by one: then nothing is refused here either, for a proxy in the pod may want them.
+#[inline(always)] // once a program
+pub(crate) fn find<C: SockAddr>(
+    ctx: &C,
+    addr: Addr,
+    port: Port,
+    protocol: Protocol,
+) -> Result<Option<FrontendValue>, DropReason> {
+    let found = find_any(ctx, addr, port, protocol);
+    if found == Ok(None) || !subject::is_caller_per_packet() { found } else { Ok(None) }
+}
+
+/// The frontend that a call dials, whoever calls.
 ///
 /// An address is first looked up as it is; a NodePort answers on the node's own addresses, and on loopback in the
 /// node's own network namespace.
 #[inline(always)] // once a program; as a call it would need more than five arguments
-pub(crate) fn find<C: SockAddr>(
+fn find_any<C: SockAddr>(
     ctx: &C,
     addr: Addr,
     port: Port,
@@ -68,11 +81,34 @@ pub(crate) fn find<C: SockAddr>(
     Ok(None)
 }
 
+/// Who asks for a backend.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// A socket or a pod of this node. `externalTrafficPolicy: Local` does not bite: kube-proxy sends a node's own
+    /// traffic to all endpoints too.
+    Inside,
+    /// A packet that came in by an uplink.
+    Outside,
+}
+
+/// The frontend that a packet's destination is, if it is one. Every address is looked up as it is; a NodePort answers on
+/// the node's own addresses.
+#[inline(always)] // once a program
+pub(crate) fn find_packet(addr: Addr, port: Port, protocol: Protocol) -> Option<FrontendValue> {
+    if let Some(found) = lb::frontend(&FrontendKey::new(addr, port, protocol)) {
+        return Some(found);
+    }
+    if lb::is_node_port_addr(&addr) {
+        return lb::frontend(&FrontendKey::new(addr.any_of_family(), port, protocol));
+    }
+    None
+}
+
 /// Chooses a backend for a new socket or flow, uniformly at random, and counts what becomes of it.
 #[inline(always)] // once a program
-pub(crate) fn choose(frontend: FrontendValue) -> Result<Backend, DropReason> {
+pub(crate) fn choose(frontend: FrontendValue, client: Client) -> Result<Backend, DropReason> {
     let id = frontend.service();
-    let chosen = choose_of(id, frontend.kind_code());
+    let chosen = choose_of(id, frontend.kind_code(), client);
     match chosen {
         Ok(backend) => stats::sent(id, backend.id),
         Err(reason) => stats::stopped(id, reason),
@@ -81,13 +117,13 @@ pub(crate) fn choose(frontend: FrontendValue) -> Result<Backend, DropReason> {
 }
 
 #[inline(always)] // once a program
-fn choose_of(id: ServiceId, kind: u8) -> Result<Backend, DropReason> {
+fn choose_of(id: ServiceId, kind: u8, client: Client) -> Result<Backend, DropReason> {
     let Some(service) = Service::get(id) else {
         return Err(DropReason::NoEndpoints);
     };
     // Bounded: TRIES.
     for _ in 0..TRIES {
-        let set = usable_set(&service, kind)?;
+        let set = usable_set(&service, kind, client)?;
         // verifier: a count of zero would divide by zero, which `usable_set` excludes.
         let index = set.base().wrapping_add(random_u32() % set.count());
         if let Some(backend) = lb::slot(index).and_then(|backend| lb::backend(backend, id)) {
@@ -97,11 +133,15 @@ fn choose_of(id: ServiceId, kind: u8) -> Result<Backend, DropReason> {
     Err(DropReason::BackendsLeaving)
 }
 
-/// The set that a socket on this node may choose from. `externalTrafficPolicy: Local` does not bite here: kube-proxy
-/// sends a node's own traffic to all endpoints too.
+/// The set that a client may choose from.
 #[inline(always)] // once a program
-fn usable_set(service: &Service, kind: u8) -> Result<SetWord, DropReason> {
-    let is_local = kind == FrontendKind::ClusterIp as u8 && service.flags().has(ServiceFlags::INTERNAL_LOCAL);
+fn usable_set(service: &Service, kind: u8, client: Client) -> Result<SetWord, DropReason> {
+    let policy = if kind == FrontendKind::ClusterIp as u8 {
+        Some(ServiceFlags::INTERNAL_LOCAL)
+    } else {
+        (client == Client::Outside).then_some(ServiceFlags::EXTERNAL_LOCAL)
+    };
+    let is_local = policy.is_some_and(|flag| service.flags().has(flag));
     let set = if is_local { service.local() } else { service.cluster() };
     if set.count() != 0 {
         Ok(set)

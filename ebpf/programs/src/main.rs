@@ -11,16 +11,27 @@
 #![no_main]
 // Atomic adds need inline assembly on this target: its default CPU has no other form that Linux 5.10 takes.
 #![feature(asm_experimental_arch)]
+// The only compare-and-swap that this target has.
+#![feature(core_intrinsics)]
+#![allow(internal_features, reason = "see above")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod answer;
 mod config;
 mod ctx;
+mod flow;
+mod forward;
 mod helpers;
 mod hooks;
 mod lb;
 mod maps;
+mod nat;
+mod policy;
+mod related;
 mod stats;
+mod subject;
 mod verdict;
+mod work;
 
 /// No panic path survives compilation: the verifier refuses a program that could reach this.
 #[panic_handler]

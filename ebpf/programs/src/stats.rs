@@ -20,7 +20,17 @@ pub(crate) fn stopped(service: ServiceId, reason: DropReason) {
         // Not the outcome of a choice among a Service port's backends.
         DropReason::UnallocatedServiceAddress
         | DropReason::UnknownServicePort
-        | DropReason::SocketNotRemembered => return,
+        | DropReason::SocketNotRemembered
+        | DropReason::SpoofedSource
+        | DropReason::EgressDenied
+        | DropReason::IngressDenied
+        | DropReason::PolicyNotProgrammed
+        | DropReason::Malformed
+        | DropReason::FragmentWithoutFirst
+        | DropReason::NoSnatPort
+        | DropReason::NoRoute
+        | DropReason::PacketTooBig
+        | DropReason::TtlExpired => return,
     };
     count_service(service, counter);
 }

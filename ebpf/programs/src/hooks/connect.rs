@@ -5,6 +5,7 @@ use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 
 use crate::ctx::{SockAddr, V4, V6};
+use crate::lb::Client;
 use crate::maps::sock;
 use crate::{lb, stats, verdict};
 
@@ -33,7 +34,7 @@ fn connect<C: SockAddr>(ctx: &C) -> Result<(), DropReason> {
         sock::forget_vip_of(ctx.cookie(), addr, port);
         return Ok(());
     };
-    let backend = lb::choose(frontend)?;
+    let backend = lb::choose(frontend, Client::Inside)?;
     let peer = SockPeer {
         backend: backend.id,
         generation: backend.generation,

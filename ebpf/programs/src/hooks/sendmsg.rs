@@ -7,6 +7,7 @@ use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 
 use crate::ctx::{SockAddr, V4, V6};
+use crate::lb::Client;
 use crate::maps::lb::Backend;
 use crate::maps::{lb as lb_maps, sock};
 use crate::{lb, verdict};
@@ -55,7 +56,7 @@ fn backend_of(cookie: u64, addr: Addr, port: Port, frontend: FrontendValue) -> R
     {
         return Ok(backend);
     }
-    let backend = lb::choose(frontend)?;
+    let backend = lb::choose(frontend, Client::Inside)?;
     let choice = SockUdpFwdValue { backend: backend.id, generation: backend.generation };
     sock::remember_choice(&key, &choice);
     Ok(backend)

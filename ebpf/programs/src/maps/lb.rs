@@ -47,9 +47,14 @@ fn frontend_once(key: &FrontendKey) -> Option<FrontendValue> {
 /// One look is enough: the map is written only when an address of the node comes or goes.
 #[inline(always)] // one look-up
 pub(crate) fn is_node_port_addr(addr: &Addr) -> bool {
+    node_addr(addr).is_some_and(|v| v.0 & NodeAddrValue::NODE_PORT.0 != 0)
+}
+
+/// What one of the node's own addresses is used for.
+#[inline(always)] // one look-up
+pub(crate) fn node_addr(addr: &Addr) -> Option<NodeAddrValue> {
     // SAFETY: the value is copied at once.
-    let value = unsafe { NODE_ADDRS.get(addr) };
-    value.is_some_and(|v| v.0 & NodeAddrValue::NODE_PORT.0 != 0)
+    unsafe { NODE_ADDRS.get(addr) }.copied()
 }
 
 /// Whether an address is inside a service range.
@@ -105,6 +110,7 @@ pub(crate) struct Backend {
     pub(crate) generation: Generation,
     pub(crate) addr: Addr,
     pub(crate) port: Port,
+    pub(crate) is_local: bool,
 }
 
 /// The backend of an id, if it is one of `service` that has not left.
@@ -115,15 +121,16 @@ pub(crate) struct Backend {
 pub(crate) fn backend(id: BackendId, service: ServiceId) -> Option<Backend> {
     let entry: *const BackendEntry = BACKENDS.get_ptr(id.0)?;
     // SAFETY: array elements never go away; volatile reads stay in this order and are aligned.
-    let (port, addr, state, generation, owner) = unsafe {
+    let (port, addr, local, state, generation, owner) = unsafe {
         (
             core::ptr::read_volatile(&raw const (*entry).port),
             core::ptr::read_volatile(&raw const (*entry).addr),
+            core::ptr::read_volatile(&raw const (*entry).local),
             core::ptr::read_volatile(&raw const (*entry).state),
             core::ptr::read_volatile(&raw const (*entry).generation),
             core::ptr::read_volatile(&raw const (*entry).service),
         )
     };
     let is_usable = state != BackendState::Gone as u8 && owner == service;
-    is_usable.then_some(Backend { id, generation, addr, port })
+    is_usable.then_some(Backend { id, generation, addr, port, is_local: local != 0 })
 }
