@@ -9,6 +9,7 @@ mod endpoint_slice;
 mod lenient;
 mod metadata;
 mod namespace;
+mod network_policy;
 mod node;
 mod pod;
 mod service;
@@ -19,16 +20,26 @@ pub use endpoint_slice::{
     Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, EndpointSliceLabels, Hint,
     TargetRef,
 };
-pub use metadata::{Annotations, Metadata, NoLabels};
-pub use namespace::{Namespace, NamespaceLabels};
+pub use metadata::{AllLabels, Annotations, Metadata, NoLabels};
+pub use namespace::Namespace;
+pub use network_policy::{
+    IpBlock, LabelSelector, LabelSelectorRequirement, NetworkPolicy, NetworkPolicyEgressRule,
+    NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
 pub use node::{Node, NodeAddress, NodeLabels, NodeSpec, NodeStatus, Taint};
-pub use pod::{Pod, PodIp, PodSpec, PodStatus};
+pub use pod::{Container, ContainerPort, Pod, PodIp, PodSpec, PodStatus};
 pub use service::{
     Ingress, LoadBalancerStatus, Service, ServiceLabels, ServicePort, ServiceSpec, ServiceStatus,
 };
 pub use service_cidr::{ServiceCidr, ServiceCidrSpec};
 
 use crate::{Kind, ObjectKey, ObjectName};
+
+/// An integer, or a float without a fraction, where a field may hold something else too.
+#[must_use]
+pub fn integer(value: &serde_json::Value) -> Option<i64> {
+    lenient::integer_of(value)
+}
 
 /// An API object of a kind that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +56,8 @@ pub enum Object {
     Node(Box<Node>),
     /// networking.k8s.io/v1 ServiceCIDR.
     ServiceCidr(Box<ServiceCidr>),
+    /// networking.k8s.io/v1 NetworkPolicy.
+    NetworkPolicy(Box<NetworkPolicy>),
 }
 
 impl Object {
@@ -58,6 +71,7 @@ impl Object {
             Self::Namespace(_) => Kind::Namespace,
             Self::Node(_) => Kind::Node,
             Self::ServiceCidr(_) => Kind::ServiceCidr,
+            Self::NetworkPolicy(_) => Kind::NetworkPolicy,
         }
     }
 
@@ -76,6 +90,7 @@ impl Object {
             Self::Namespace(object) => object.metadata.object_name(kind),
             Self::Node(object) => object.metadata.object_name(kind),
             Self::ServiceCidr(object) => object.metadata.object_name(kind),
+            Self::NetworkPolicy(object) => object.metadata.object_name(kind),
         }
     }
 }

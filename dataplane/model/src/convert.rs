@@ -6,6 +6,7 @@
 mod addr;
 pub mod endpoint_slice;
 pub mod namespace;
+pub mod network_policy;
 pub mod node;
 pub mod pod;
 pub mod service;

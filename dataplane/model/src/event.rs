@@ -20,12 +20,21 @@ pub enum Kind {
     Node,
     /// networking.k8s.io/v1 ServiceCIDR.
     ServiceCidr,
+    /// networking.k8s.io/v1 NetworkPolicy.
+    NetworkPolicy,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Service, Self::EndpointSlice, Self::Pod, Self::Namespace, Self::Node, Self::ServiceCidr];
+    pub const ALL: [Self; 7] = [
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Pod,
+        Self::Namespace,
+        Self::Node,
+        Self::ServiceCidr,
+        Self::NetworkPolicy,
+    ];
 
     /// The API's word.
     #[must_use]
@@ -37,6 +46,7 @@ impl Kind {
             Self::Namespace => "Namespace",
             Self::Node => "Node",
             Self::ServiceCidr => "ServiceCIDR",
+            Self::NetworkPolicy => "NetworkPolicy",
         }
     }
 
@@ -44,7 +54,7 @@ impl Kind {
     #[must_use]
     pub const fn is_namespaced(self) -> bool {
         match self {
-            Self::Service | Self::EndpointSlice | Self::Pod => true,
+            Self::Service | Self::EndpointSlice | Self::Pod | Self::NetworkPolicy => true,
             Self::Namespace | Self::Node | Self::ServiceCidr => false,
         }
     }

@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod convert;
+mod device;
 mod endpoint;
 mod event;
 mod local_dns;
@@ -18,23 +19,32 @@ mod name;
 mod namespace;
 mod node;
 mod pod;
+mod policy;
 mod port;
+mod selector;
 mod service;
 mod service_cidr;
 mod snapshot;
+mod socket_lb;
 mod store;
 mod warning;
 
+pub use device::{Device, DeviceAddr, DeviceType, IfIndex, Mac, Network, Role, Route, Wanted, classify};
 pub use endpoint::{AddressFamily, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Kind, ObjectKey};
 pub use local_dns::{ClusterDns, LocalDns};
 pub use name::{ObjectName, ServicePortName};
 pub use namespace::Namespace;
-pub use node::{Node, NodeView};
+pub use node::{CgroupId, Node, NodeView, PodUid};
 pub use pod::Pod;
+pub use policy::{
+    Direction, IpBlock, NetworkPolicy, Peer, PeerNamespaces, PolicyPort, PolicyRule, PortMatch,
+};
 pub use port::Protocol;
+pub use selector::{Labels, Requirement, Selector};
 pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};
 pub use service_cidr::ServiceCidr;
 pub use snapshot::{Changes, Snapshot, SnapshotRevision, Synced};
+pub use socket_lb::{PerPacket, SocketLb};
 pub use store::Store;
 pub use warning::{Warning, WarningKind};

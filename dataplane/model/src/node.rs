@@ -1,10 +1,10 @@
 //! Nodes: the API object, and what this node sees of itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::LocalDns;
+use crate::{LocalDns, Network};
 
 /// A Node object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,14 @@ pub struct Node {
     pub is_leaving: bool,
 }
 
-/// This node as it sees itself: its name and, from netlink, its addresses.
+/// `metadata.uid` of a pod, as it is written there.
+pub type PodUid = Arc<str>;
+
+/// The kernel's id of a cgroup v2: the inode number of its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CgroupId(pub u64);
+
+/// This node as it sees itself: its name and, from netlink, its addresses and its network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeView {
     /// Our node's name.
@@ -30,4 +37,10 @@ pub struct NodeView {
     pub addrs: BTreeSet<IpAddr>,
     /// The DNS server of this node, if it has one.
     pub dns: Option<LocalDns>,
+    /// Its devices, routes and neighbours.
+    pub network: Arc<Network>,
+    /// Names of the uplinks, if the operator named them.
+    pub uplinks: Option<Arc<BTreeSet<Arc<str>>>>,
+    /// Cgroups of pods, by the UID in their names.
+    pub cgroups: Arc<BTreeMap<PodUid, CgroupId>>,
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::{EndpointSlice, Namespace, Node, ObjectKey, ObjectName, Pod, Service, ServiceCidr, Warning};
+use crate::{
+    EndpointSlice, Namespace, NetworkPolicy, Node, ObjectKey, ObjectName, Pod, Service, ServiceCidr, Warning,
+};
 
 /// Number of a snapshot: goes up by one with every event that changed anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub nodes: OrdMap<Arc<str>, Arc<Node>>,
     /// ServiceCIDRs by name.
     pub service_cidrs: OrdMap<Arc<str>, Arc<ServiceCidr>>,
+    /// NetworkPolicies by name.
+    pub network_policies: OrdMap<ObjectName, Arc<NetworkPolicy>>,
     /// Warnings of conversion, by object.
     pub warnings: OrdMap<ObjectKey, Arc<[Warning]>>,
 }
@@ -48,6 +52,28 @@ impl Snapshot {
         let service = service.clone();
         self.slices.range(first..).take_while(move |((s, _), _)| *s == service).map(|(_, slice)| slice)
     }
+
+    /// The pods of one namespace, in the order of their names.
+    pub fn pods_in<'a>(&'a self, namespace: &Arc<str>) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
+        in_namespace(&self.pods, namespace)
+    }
+
+    /// The NetworkPolicies of one namespace, in the order of their names.
+    pub fn policies_in<'a>(
+        &'a self,
+        namespace: &Arc<str>,
+    ) -> impl Iterator<Item = &'a Arc<NetworkPolicy>> + use<'a> {
+        in_namespace(&self.network_policies, namespace)
+    }
+}
+
+fn in_namespace<'a, T>(
+    objects: &'a OrdMap<ObjectName, Arc<T>>,
+    namespace: &Arc<str>,
+) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+    let namespace = Arc::clone(namespace);
+    let first = ObjectName { namespace: Arc::clone(&namespace), name: Arc::default() };
+    objects.range(first..).take_while(move |(name, _)| name.namespace == namespace).map(|(_, object)| object)
 }
 
 /// What changed between two snapshots, in the units that are compiled.
@@ -57,10 +83,12 @@ pub struct Changes {
     pub services: BTreeSet<ObjectName>,
     /// Nodes whose object changed.
     pub nodes: BTreeSet<Arc<str>>,
-    /// Namespaces that came or went.
+    /// Namespaces that came or went, or whose labels changed.
     pub namespaces: BTreeSet<Arc<str>>,
     /// Pods that changed.
     pub pods: BTreeSet<ObjectName>,
+    /// NetworkPolicies that changed.
+    pub network_policies: BTreeSet<ObjectName>,
     /// A ServiceCIDR changed.
     pub service_cidrs: bool,
     /// The snapshot became synced.
@@ -71,11 +99,12 @@ impl Changes {
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { services, nodes, namespaces, pods, service_cidrs, synced } = self;
+        let Self { services, nodes, namespaces, pods, network_policies, service_cidrs, synced } = self;
         services.is_empty()
             && nodes.is_empty()
             && namespaces.is_empty()
             && pods.is_empty()
+            && network_policies.is_empty()
             && !service_cidrs
             && !synced
     }

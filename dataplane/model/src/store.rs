@@ -152,6 +152,7 @@ impl Store {
             Kind::Namespace => names.extend(snapshot.namespaces.keys().map(cluster_scoped)),
             Kind::Node => names.extend(snapshot.nodes.keys().map(cluster_scoped)),
             Kind::ServiceCidr => names.extend(snapshot.service_cidrs.keys().map(cluster_scoped)),
+            Kind::NetworkPolicy => names.extend(snapshot.network_policies.keys().cloned()),
         }
         names
     }
@@ -182,12 +183,12 @@ impl Store {
                 (has_changed, warnings)
             }
             Object::Namespace(object) => {
-                let namespace = convert::namespace::from_object(object);
+                let (namespace, warnings) = convert::namespace::from_object(object);
                 let has_changed = set(&mut self.snapshot.namespaces, &name.name, namespace);
                 if has_changed {
                     self.changes.namespaces.insert(Arc::clone(&name.name));
                 }
-                (has_changed, Vec::new())
+                (has_changed, warnings)
             }
             Object::Node(object) => {
                 let (node, warnings) = convert::node::from_object(object);
@@ -201,6 +202,14 @@ impl Store {
                 let (service_cidr, warnings) = convert::service_cidr::from_object(object);
                 let has_changed = set(&mut self.snapshot.service_cidrs, &name.name, service_cidr);
                 self.changes.service_cidrs |= has_changed;
+                (has_changed, warnings)
+            }
+            Object::NetworkPolicy(object) => {
+                let (policy, warnings) = convert::network_policy::from_object(object);
+                let has_changed = set(&mut self.snapshot.network_policies, name, policy);
+                if has_changed {
+                    self.changes.network_policies.insert(name.clone());
+                }
                 (has_changed, warnings)
             }
         };
@@ -268,6 +277,13 @@ impl Store {
             Kind::ServiceCidr => {
                 let was_there = snapshot.service_cidrs.remove(&name.name).is_some();
                 self.changes.service_cidrs |= was_there;
+                was_there
+            }
+            Kind::NetworkPolicy => {
+                let was_there = snapshot.network_policies.remove(name).is_some();
+                if was_there {
+                    self.changes.network_policies.insert(name.clone());
+                }
                 was_there
             }
         };

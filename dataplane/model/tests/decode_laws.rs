@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Words that the decoder knows, so that random documents reach its depths.
-const WORDS: [&str; 40] = [
+const WORDS: [&str; 44] = [
     "apiVersion",
     "kind",
     "metadata",
@@ -29,6 +29,7 @@ const WORDS: [&str; 40] = [
     "Namespace",
     "Node",
     "ServiceCIDR",
+    "NetworkPolicy",
     "v1",
     "discovery.k8s.io/v1",
     "networking.k8s.io/v1",
@@ -39,6 +40,9 @@ const WORDS: [&str; 40] = [
     "ports",
     "port",
     "nodePort",
+    "podSelector",
+    "policyTypes",
+    "ingress",
     "protocol",
     "addressType",
     "endpoints",
@@ -114,6 +118,20 @@ fn full_objects() -> Vec<Value> {
         json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
             "spec": {"cidrs": ["10.96.0.0/16", "fd00:10:96::/108"]},
+        }),
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"},
+            "spec": {
+                "podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{
+                    "from": [{
+                        "podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["a"]}]},
+                        "namespaceSelector": {},
+                    }],
+                    "ports": [{"port": 80, "endPort": 90, "protocol": "TCP"}, {"port": "http"}],
+                }],
+                "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}],
+            },
         }),
     ]
 }

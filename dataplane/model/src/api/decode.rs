@@ -166,6 +166,7 @@ fn kind_of(api_version: &str, kind: &str) -> Option<Kind> {
         ("v1", "Namespace") => Some(Kind::Namespace),
         ("v1", "Node") => Some(Kind::Node),
         ("networking.k8s.io/v1", "ServiceCIDR") => Some(Kind::ServiceCidr),
+        ("networking.k8s.io/v1", "NetworkPolicy") => Some(Kind::NetworkPolicy),
         _ => None,
     }
 }
@@ -237,6 +238,7 @@ fn decode_kind(key: ObjectKey, object: Map<String, Value>) -> Result<Object, Dec
         Kind::Namespace => Object::Namespace(typed(key, value)?),
         Kind::Node => Object::Node(typed(key, value)?),
         Kind::ServiceCidr => Object::ServiceCidr(typed(key, value)?),
+        Kind::NetworkPolicy => Object::NetworkPolicy(typed(key, value)?),
     })
 }
 

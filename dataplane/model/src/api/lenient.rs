@@ -25,6 +25,15 @@ where
     Ok(Option::<Mapping<T>>::deserialize(deserializer)?.map(|mapping| mapping.0).unwrap_or_default())
 }
 
+/// A mapping, or none for `null`.
+pub(super) fn optional_mapping<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Mapping<T>>::deserialize(deserializer)?.map(|mapping| mapping.0))
+}
+
 /// A sequence of mappings, or `null` for none.
 pub(super) fn mappings<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
@@ -49,6 +58,11 @@ where
     D: Deserializer<'de>,
 {
     Ok(Option::<Integer>::deserialize(deserializer)?.map(|integer| integer.0))
+}
+
+/// As [`integer`], of a value that was kept as it came.
+pub(super) fn integer_of(value: &serde_json::Value) -> Option<i64> {
+    Integer::deserialize(value).ok().map(|integer| integer.0)
 }
 
 struct Mapping<T>(T);

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use super::addr::{self, Origin};
-use crate::{Kind, ObjectKey, ObjectName, Protocol, Warning, WarningKind};
+use crate::api::Annotations;
+use crate::{Kind, ObjectKey, ObjectName, Protocol, SocketLb, Warning, WarningKind};
 
 /// The warnings of one object so far.
 pub(super) struct Warnings {
@@ -51,6 +52,17 @@ impl Warnings {
             );
         }
         port
+    }
+
+    /// What the annotation of a pod or namespace says.
+    pub(super) fn socket_lb(&mut self, annotations: &Annotations) -> Option<SocketLb> {
+        let value = annotations.socket_lb.as_deref()?;
+        let said = SocketLb::parse(value);
+        if said.is_none() {
+            let field = format_args!("annotation {}", SocketLb::ANNOTATION);
+            self.unknown(field, value, "treated as absent");
+        }
+        said
     }
 
     /// The protocol in a field; absent is TCP, as the API defaults it.

@@ -88,6 +88,7 @@ fn a_list_replaces_every_kind_also_what_left_only_a_warning() {
         named("v1", "Namespace", "a"),
         named("v1", "Node", "a"),
         named("networking.k8s.io/v1", "ServiceCIDR", "a"),
+        named("networking.k8s.io/v1", "NetworkPolicy", "a"),
     ]);
     assert_eq!(store.snapshot().warnings.len(), 2);
     for kind in Kind::ALL {
@@ -97,6 +98,7 @@ fn a_list_replaces_every_kind_also_what_left_only_a_warning() {
     let changes = store.take_changes();
     assert_eq!(changes.services.len(), 1);
     assert_eq!(changes.nodes.len(), 1);
+    assert_eq!(changes.network_policies.len(), 1);
     assert!(changes.service_cidrs && changes.synced);
     let empty =
         Snapshot { revision: store.snapshot().revision, synced: Some(Synced(())), ..Snapshot::default() };
@@ -291,4 +293,44 @@ fn warnings_live_as_long_as_their_cause() {
         store.apply(event);
         assert_eq!(store.snapshot().warnings.len(), warned);
     }
+}
+
+#[test]
+fn pods_and_policies_of_a_namespace_are_found_and_no_others() {
+    let of = |kind: &str, namespace: &str, name: &str| {
+        let api_version = if kind == "Pod" { "v1" } else { "networking.k8s.io/v1" };
+        object(
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}),
+        )
+    };
+    let objects: Vec<_> = ["Pod", "NetworkPolicy"]
+        .into_iter()
+        .flat_map(|kind| {
+            [("a", "z"), ("b", "y"), ("b", "x"), ("b-c", "w")].map(|(ns, name)| of(kind, ns, name))
+        })
+        .collect();
+    let snapshot = store_of(&objects).snapshot();
+    for (namespace, want) in [("a", vec!["z"]), ("b", vec!["x", "y"]), ("b-c", vec!["w"]), ("c", vec![])] {
+        let namespace = Arc::from(namespace);
+        let pods: Vec<_> = snapshot.pods_in(&namespace).map(|pod| pod.name.name.to_string()).collect();
+        let policies: Vec<_> = snapshot.policies_in(&namespace).map(|p| p.name.name.to_string()).collect();
+        assert_eq!(pods, want, "{namespace}");
+        assert_eq!(policies, want, "{namespace}");
+    }
+}
+
+#[test]
+fn a_policy_that_says_the_same_in_other_words_changes_nothing() {
+    let policy = |selector: Value| {
+        object(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p"},
+            "spec": {"podSelector": selector},
+        }))
+    };
+    let mut store = store_of(&[policy(json!({"matchLabels": {"app": "web"}}))]);
+    let same = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]});
+    store.apply(Event::Apply(policy(same)));
+    assert!(store.take_changes().is_empty());
+    store.apply(Event::Apply(policy(json!({}))));
+    assert_eq!(store.take_changes().network_policies.len(), 1);
 }
