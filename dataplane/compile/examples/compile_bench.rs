@@ -16,7 +16,7 @@ const CHANGES: u32 = 2_000;
 fn main() {
     let mut store = cluster();
     let addrs = (1..50).map(|last| format!("172.31.0.{last}").parse().unwrap()).collect();
-    let view = NodeView { name: "node-1".into(), addrs, dns: None };
+    let view = NodeView { name: "node-1".into(), addrs, ..NodeView::default() };
     let mut engine = Engine::new(Limits::default(), Dump::default());
     let mut dump = Dump::default();
     let snapshot = store.snapshot();

@@ -107,6 +107,44 @@ impl<K: Ord + Clone, V: PartialEq> Delta<K, V> {
         self.deletes.iter()
     }
 
+    /// The keys under which a fresh dump holds something else than what is believed.
+    pub(crate) fn differing(&self, dump: &BTreeMap<K, V>) -> Vec<K> {
+        let keys: BTreeSet<&K> = self.realised.keys().chain(dump.keys()).collect();
+        keys.into_iter().filter(|key| self.realised.get(key) != dump.get(key)).cloned().collect()
+    }
+
+    /// Takes a fresh dump for the truth. Returns the keys that differed, as text.
+    pub(crate) fn adopt(&mut self, dump: &BTreeMap<K, V>, text: impl Fn(&K) -> String) -> Vec<String>
+    where
+        V: Clone,
+    {
+        let keys = self.differing(dump);
+        for key in &keys {
+            self.set_realised(key.clone(), dump.get(key).cloned());
+        }
+        keys.iter().map(text).collect()
+    }
+
+    /// Makes `wanted` all that is desired, as far as it fits beside rows that are not deleted yet; of what does not the
+    /// last. Returns its keys.
+    pub(crate) fn want(&mut self, wanted: Vec<(K, V)>, limit: u32) -> Vec<K> {
+        let keys: BTreeSet<&K> = wanted.iter().map(|(key, _)| key).collect();
+        let gone: Vec<K> = self.desired.keys().filter(|key| !keys.contains(key)).cloned().collect();
+        gone.iter().for_each(|key| self.remove_desired(key));
+        let mut refused = Vec::new();
+        for (key, value) in wanted {
+            if self.desired(&key) == Some(&value) {
+                continue;
+            }
+            if self.occupies(&key) || self.occupied() < limit as usize {
+                self.set_desired(key, value);
+            } else {
+                refused.push(key);
+            }
+        }
+        refused
+    }
+
     /// How many writes are outstanding; deletes count only once they are allowed.
     pub(crate) fn pending(&self, synced: Option<&Synced>) -> usize {
         self.updates.len() + synced.map_or(0, |_| self.deletes.len())

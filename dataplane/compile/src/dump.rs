@@ -8,6 +8,8 @@ use abi::{
 };
 
 use crate::Op;
+use crate::policy::PolicyDump;
+use crate::subjects::SubjectDump;
 
 /// All maps that the sync loop writes. Elements of arrays that are all zero are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub struct Dump {
     pub node_addrs: BTreeMap<Addr, NodeAddrValue>,
     /// `IDS`.
     pub ids: BTreeMap<IdKey, u32>,
+    /// The maps of NetworkPolicy.
+    pub policy: PolicyDump,
+    /// The maps of pods and devices.
+    pub subjects: SubjectDump,
 }
 
 impl Dump {
@@ -45,6 +51,8 @@ impl Dump {
             Op::DeleteNodeAddr(addr) => drop(self.node_addrs.remove(addr)),
             Op::PutId(key, id) => drop(self.ids.insert(*key, *id)),
             Op::DeleteId(key) => drop(self.ids.remove(key)),
+            Op::Policy(op) => self.policy.apply(op),
+            Op::Subject(op) => self.subjects.apply(op),
             Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => {}
         }
     }

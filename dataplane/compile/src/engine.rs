@@ -11,16 +11,18 @@ mod dns;
 mod node;
 mod place;
 mod plan;
+mod policy;
 mod recover;
 mod report;
 mod reserve;
+mod subjects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use abi::{
-    Addr, BackendEntry, BackendId, CidrKey, Digest, FrontendKey, FrontendKind, FrontendValue, IdKey,
-    NodeAddrValue, ServiceEntry, ServiceId,
+    Addr, BackendEntry, BackendId, CidrKey, Digest, FrontendKey, FrontendKind, FrontendValue, IdKey, IdKind,
+    NodeAddrValue, PodId, ServiceEntry, ServiceId,
 };
 use model::{Changes, Kind, NodeView, ObjectKey, ObjectName, Snapshot, Warning, WarningKind};
 
@@ -29,11 +31,14 @@ pub use self::report::{BackendView, Fill, FrontendView, ServiceView};
 use crate::categorize::Topology;
 use crate::delta::Delta;
 use crate::ids::blocks::{Block, Blocks};
+use crate::ids::contents::IdRows;
 use crate::ids::names::Names;
 use crate::ids::pool::Pool;
 use crate::key::ServiceKey;
 use crate::lb::{DnsHere, Retained, Target, Unit, compile_service, stand_in_name};
 use crate::limits::Limits;
+use crate::policy::{Dirty, Policies};
+use crate::subjects::Subjects;
 
 /// What a grace period frees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,14 +75,21 @@ struct Retired {
     services: Vec<ServiceId>,
     backends: Vec<BackendId>,
     blocks: Vec<Block>,
+    policy_ids: Vec<(IdKind, u32)>,
+    pods: Vec<PodId>,
     /// Rows of hash maps were deleted.
     has_rows: bool,
 }
 
 impl Retired {
     fn is_empty(&self) -> bool {
-        let Self { services, backends, blocks, has_rows } = self;
-        services.is_empty() && backends.is_empty() && blocks.is_empty() && !has_rows
+        let Self { services, backends, blocks, policy_ids, pods, has_rows } = self;
+        services.is_empty()
+            && backends.is_empty()
+            && blocks.is_empty()
+            && policy_ids.is_empty()
+            && pods.is_empty()
+            && !has_rows
     }
 }
 
@@ -120,6 +132,8 @@ pub struct Engine {
     backends: Delta<BackendId, BackendEntry>,
     node_addrs: Delta<Addr, NodeAddrValue>,
     ids: Delta<IdKey, u32>,
+    policies: Policies,
+    subjects: Subjects,
 
     /// Realised frontends of each service id: one that has some may not be cleared.
     frontend_refs: BTreeMap<ServiceId, usize>,
@@ -161,6 +175,13 @@ impl Engine {
             self.set_service_cidrs(snapshot);
         }
         self.set_node_addrs(view);
+        self.update_policies(snapshot, view, Dirty::Some(changes));
+        self.update_subjects(snapshot, view, Some(changes));
+    }
+
+    fn update_policies(&mut self, snapshot: &Snapshot, view: &NodeView, dirty: Dirty<'_>) {
+        let mut ids = IdRows { rows: &mut self.ids, limit: self.limits.ids };
+        self.policies.update(snapshot, view, dirty, &mut ids);
     }
 
     /// Compiles everything: the same function over all Services.
@@ -185,6 +206,8 @@ impl Engine {
         }
         self.set_service_cidrs(snapshot);
         self.set_node_addrs(view);
+        self.update_policies(snapshot, view, Dirty::All);
+        self.update_subjects(snapshot, view, None);
     }
 
     fn compile_unit(&mut self, snapshot: &Snapshot, name: &ObjectName) {
@@ -211,7 +234,7 @@ impl Engine {
     /// Whether something did not fit: an update after a released ticket may find room for it.
     #[must_use]
     pub fn has_refused(&self) -> bool {
-        !self.full.is_empty()
+        !self.full.is_empty() || self.policies.has_refused() || self.subjects.has_refused()
     }
 
     /// What could not be honoured as of now, by object.
@@ -226,7 +249,10 @@ impl Engine {
                 ),
             })
         });
-        conflicts.chain(self.full.values().cloned())
+        conflicts
+            .chain(self.full.values().cloned())
+            .chain(self.policies.warnings())
+            .chain(self.subjects.warnings())
     }
 
     /// How many writes are outstanding.
@@ -251,6 +277,8 @@ impl Engine {
             ("BACKEND_STATS", self.fresh_backends.len()),
         ]
         .into_iter()
+        .chain(self.policies.pending_by_map(synced))
+        .chain(self.subjects.pending_by_map(synced))
     }
 
     /// Gives back what a finished grace period has freed.
@@ -261,6 +289,12 @@ impl Engine {
         }
         for id in retired.backends {
             self.backend_pool.give_back(id.0);
+        }
+        for (kind, id) in retired.policy_ids {
+            self.policies.give_back(kind, id);
+        }
+        for id in retired.pods {
+            self.subjects.give_back(id);
         }
         for block in retired.blocks {
             self.blocks.give_back(block);

@@ -82,17 +82,22 @@ impl DnsHere {
     /// The server's address for what is sent to a frontend, if it is the one to answer.
     fn target(&self, vip: IpAddr, port: NonZeroU16, protocol: model::Protocol) -> Option<Target> {
         let is_dns = match protocol {
-            model::Protocol::Udp | model::Protocol::Tcp => port.get() == DNS_PORT && self.vips.contains(&vip),
+            model::Protocol::Udp | model::Protocol::Tcp => port == DNS_PORT && self.vips.contains(&vip),
             model::Protocol::Sctp => false,
         };
         let listener =
             self.listeners.iter().find(|listener| is_dns && listener.is_ipv4() == vip.is_ipv4())?;
         Some((listener.ip().into(), Port::new(listener.port())))
     }
+
+    /// Whether an address is the server's. No slice names it: where it is found in the maps a former run put it there.
+    fn listens_at(&self, addr: Addr) -> bool {
+        self.listeners.iter().any(|listener| addr == listener.ip().into())
+    }
 }
 
 /// RFC 1035, 4.2.
-const DNS_PORT: u16 = 53;
+const DNS_PORT: NonZeroU16 = NonZeroU16::new(53).unwrap();
 
 /// The Service that stands in for the cluster DNS Service where there is none: only the node's own server is behind it.
 /// No object has the empty namespace.
@@ -100,27 +105,37 @@ pub(crate) fn stand_in_name() -> ObjectName {
     ObjectName::new("", "cluster-dns")
 }
 
-/// Compiles the stand-in for these addresses.
-pub(crate) fn compile_stand_in(here: &Topology, dns: &DnsHere, vips: &[IpAddr]) -> Unit {
+/// Compiles the stand-in for these addresses and protocols; `alone` are the addresses that no Service has.
+pub(crate) fn compile_stand_in(
+    here: &Topology,
+    dns: &DnsHere,
+    missing: &[(IpAddr, model::Protocol)],
+    alone: &[IpAddr],
+) -> Unit {
     let mut unit = Unit::default();
-    for vip in vips {
-        for (name, protocol) in [("dns", model::Protocol::Udp), ("dns-tcp", model::Protocol::Tcp)] {
-            let Some((port, target)) =
-                NonZeroU16::new(DNS_PORT).and_then(|port| Some((port, dns.target(*vip, port, protocol)?)))
-            else {
-                continue;
-            };
-            let family = family_of(*vip);
-            let port_name = ServicePortName { service: stand_in_name(), port: name.into(), protocol };
-            let key = FrontendKey::new((*vip).into(), Port::new(port.get()), protocol_number(protocol));
-            // Further addresses of a family are frontends of the same port.
-            let compiled = unit.ports.entry(ServiceKey { port: port_name, family }).or_default();
-            compiled.frontends.insert(key, FrontendKind::ClusterIp);
-            answer_here(compiled, target, here);
+    for (vip, protocol) in missing {
+        let name = match protocol {
+            model::Protocol::Udp => "dns",
+            model::Protocol::Tcp => "dns-tcp",
+            model::Protocol::Sctp => continue,
+        };
+        let Some(target) = dns.target(*vip, DNS_PORT, *protocol) else { continue };
+        let family = family_of(*vip);
+        let port_name = ServicePortName { service: stand_in_name(), port: name.into(), protocol: *protocol };
+        // Further addresses of a family are frontends of the same port.
+        let compiled = unit.ports.entry(ServiceKey { port: port_name, family }).or_default();
+        compiled.frontends.insert(dns_key(*vip, *protocol), FrontendKind::ClusterIp);
+        answer_here(compiled, target, here);
+        if alone.contains(vip) {
             unit.other_ports.insert(FrontendKey::other_ports((*vip).into()));
         }
     }
     unit
+}
+
+/// The frontend of DNS at an address.
+pub(crate) fn dns_key(vip: IpAddr, protocol: model::Protocol) -> FrontendKey {
+    FrontendKey::new(vip.into(), Port::new(DNS_PORT.get()), protocol_number(protocol))
 }
 
 /// The node's own server is the only backend.
@@ -159,7 +174,9 @@ pub(crate) fn compile_service(
                 },
                 family,
             };
-            let kept = retained.get(&key.digest()).map_or(&[][..], Vec::as_slice);
+            // Whether the server is a backend is decided here, not by a former run.
+            let is_other = |r: &&Retained| port.port != DNS_PORT || !dns.listens_at(r.target.0);
+            let kept = retained.get(&key.digest()).into_iter().flatten().filter(is_other);
             let mut compiled = compile_port(snapshot, here, service, port, *cluster_ip, kept);
             if let Some(target) = dns.target(*cluster_ip, port.port, port.protocol)
                 && (dns.is_healthy || compiled.cluster.is_empty())
@@ -173,13 +190,13 @@ pub(crate) fn compile_service(
     unit
 }
 
-fn compile_port(
+fn compile_port<'a>(
     snapshot: &Snapshot,
     here: &Topology,
     service: &Service,
     port: &ServicePort,
     cluster_ip: IpAddr,
-    retained: &[Retained],
+    retained: impl Iterator<Item = &'a Retained>,
 ) -> PortUnit {
     let family = family_of(cluster_ip);
     let frontends = frontends(service, port, cluster_ip);
@@ -205,7 +222,7 @@ fn compile_port(
         local: if flags == ServiceFlags::default() { Vec::new() } else { targets(&chosen.local) },
     };
     let mentioned: BTreeSet<Target> = candidates.iter().map(|c| (c.addr, c.port)).collect();
-    retain(&mut unit, retained.iter().filter(|r| !mentioned.contains(&r.target)));
+    retain(&mut unit, retained.filter(|r| !mentioned.contains(&r.target)));
     unit
 }
 
@@ -289,7 +306,9 @@ fn family_of(ip: IpAddr) -> AddressFamily {
 }
 
 /// The abi's protocol.
-pub(crate) fn protocol_number(protocol: model::Protocol) -> Protocol {
+/// The number of a protocol in packets and in the maps.
+#[must_use]
+pub const fn protocol_number(protocol: model::Protocol) -> Protocol {
     match protocol {
         model::Protocol::Tcp => Protocol::TCP,
         model::Protocol::Udp => Protocol::UDP,

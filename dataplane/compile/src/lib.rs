@@ -3,7 +3,9 @@
 //! ```text
 //! Snapshot ─┐                                   ┌─ Dump (at start)
 //! NodeView ─┼─▶ lb: one unit a Service ─▶ Desired ─▶ Delta ─▶ Plan ─▶ phases of Op ─▶ kernel
-//! Ids ──────┘        ▲ categorize                         ▲                           │
+//! Ids ──────┤        ▲ categorize               ▲          ▲                           │
+//!           ├─▶ policy: policy sets, identities ─┤          │                           │
+//!           └─▶ subjects: pods and devices ──────┘          │                           │
 //!                                                          └──── results, key by key ──┘
 //! ```
 //!
@@ -24,12 +26,15 @@ mod limits;
 mod op;
 #[cfg(feature = "oracle")]
 pub mod oracle;
+pub mod policy;
 pub mod render;
+mod subjects;
 
 pub use categorize::{Candidate, Categorized, Topology, categorize, merge};
 pub use dump::Dump;
 pub use engine::{BackendView, Drift, Engine, Fill, FrontendView, ServiceView, Ticket};
 pub use key::ServiceKey;
-pub use lb::{BackendInfo, PortUnit, Target, Unit};
-pub use limits::Limits;
+pub use lb::{BackendInfo, PortUnit, Target, Unit, protocol_number};
+pub use limits::{Limits, PolicyLimits, SubjectLimits};
 pub use op::{Op, Phase};
+pub use subjects::{Hooks, SubjectDump, SubjectNames, SubjectOp};

@@ -5,6 +5,9 @@ use abi::{
     ServiceId,
 };
 
+use crate::policy::PolicyOp;
+use crate::subjects::SubjectOp;
+
 /// One write to one kernel map. Writing what is there already, and deleting what is absent, succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -40,6 +43,10 @@ pub enum Op {
     ResetServiceStats(ServiceId),
     /// `BACKEND_STATS` to zero: the id goes to a new endpoint.
     ResetBackendStats(BackendId),
+    /// A write of NetworkPolicy.
+    Policy(PolicyOp),
+    /// A write of pods or devices.
+    Subject(SubjectOp),
 }
 
 /// Phases of a plan, in the order in which they are applied.
@@ -60,6 +67,28 @@ pub enum Phase {
     WriteFrontends,
     /// Node addresses and service ranges, which nothing else depends on.
     WriteNode,
+    /// Port classes that are new. No row of a policy names one yet.
+    WritePortClasses,
+    /// What new policy ids say, and what known ones say of new identities. No pod and no address has these yet.
+    WriteVerdicts,
+    /// Identities of addresses. New connections are judged by them from here on; pods' policy ids are switched next.
+    WriteIdentities,
+    /// Rows of pods: what isolates them, and where they are. Nothing leads to a new one yet.
+    WritePods,
+    /// What leads to pods: addresses, cgroups, interfaces. Packets are theirs from here on.
+    WriteSubjects,
+    /// Rows of pods whose addresses can all be found now: from here on other sources are forged.
+    CheckSources,
+    /// Revisions of policy ids for whose pods something may no longer pass: flows are judged again from here on.
+    BumpRevisions,
+    /// What policy ids say that no pod has any more, and of identities that no address has.
+    DeleteVerdicts,
+    /// Port classes that no row names any more.
+    DeletePortClasses,
+    /// What led to pods and devices that left. Their packets are nobody's from here on.
+    DeleteSubjects,
+    /// Rows of pods that left: nothing leads to them any more.
+    ForgetPods,
     /// Backends that left are marked gone (whoever remembers them chooses again), Service ports that left are cleared
     /// and their ids forgotten.
     MarkGone,
@@ -67,7 +96,7 @@ pub enum Phase {
 
 impl Phase {
     /// All phases in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 19] = [
         Self::DeleteFrontends,
         Self::WriteIds,
         Self::WriteBackends,
@@ -75,6 +104,17 @@ impl Phase {
         Self::WriteServices,
         Self::WriteFrontends,
         Self::WriteNode,
+        Self::WritePortClasses,
+        Self::WriteVerdicts,
+        Self::WriteIdentities,
+        Self::WritePods,
+        Self::WriteSubjects,
+        Self::CheckSources,
+        Self::BumpRevisions,
+        Self::DeleteVerdicts,
+        Self::DeletePortClasses,
+        Self::DeleteSubjects,
+        Self::ForgetPods,
         Self::MarkGone,
     ];
 
@@ -89,6 +129,17 @@ impl Phase {
             Self::WriteServices => "write_services",
             Self::WriteFrontends => "write_frontends",
             Self::WriteNode => "write_node",
+            Self::WritePortClasses => "write_port_classes",
+            Self::WriteVerdicts => "write_verdicts",
+            Self::WriteIdentities => "write_identities",
+            Self::BumpRevisions => "bump_revisions",
+            Self::DeleteVerdicts => "delete_verdicts",
+            Self::DeletePortClasses => "delete_port_classes",
+            Self::WritePods => "write_pods",
+            Self::WriteSubjects => "write_subjects",
+            Self::CheckSources => "check_sources",
+            Self::DeleteSubjects => "delete_subjects",
+            Self::ForgetPods => "forget_pods",
             Self::MarkGone => "mark_gone",
         }
     }

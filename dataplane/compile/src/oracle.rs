@@ -9,6 +9,8 @@ use abi::{
 };
 use model::{AddressFamily, Endpoint, NodeView, Protocol, Service, ServicePort, Snapshot, TrafficPolicy};
 
+pub mod policy;
+
 use crate::dump::Dump;
 use crate::lb::protocol_number;
 

@@ -1,6 +1,6 @@
 //! Map rows as sorted lines of text: for scenarios, for tests of laws "up to renaming of ids", and for the admin socket.
 //!
-//! Ids, generations and slots are not shown: names and addresses stand for them.
+//! Ids, generations, revisions and slots are not shown: names and addresses stand for them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +12,13 @@ use abi::{
 
 use crate::dump::Dump;
 use crate::key::ServiceKey;
+use crate::subjects::SubjectNames;
+
+mod subjects;
+
+mod policy;
+
+pub use policy::{PolicyNames, cidr_text};
 
 /// What ids stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +29,10 @@ pub struct Names {
     pub nodes: BTreeMap<u32, Arc<str>>,
     /// Zones.
     pub zones: BTreeMap<u32, Arc<str>>,
+    /// What ids of NetworkPolicy stand for.
+    pub policy: PolicyNames,
+    /// Pods and devices.
+    pub subjects: SubjectNames,
 }
 
 /// The rows of all maps, one a line, sorted. Unused array elements have none.
@@ -51,11 +62,10 @@ pub fn render(dump: &Dump, names: &Names) -> Vec<String> {
     for entry in dump.backends.values().filter(|entry| entry.state != BackendState::Gone as u8) {
         rows.push(backend_text(entry, names));
     }
-    for key in dump.service_cidrs.keys() {
-        let (addr, len) = (key.addr(), key.prefix_len());
-        rows.push(format!("service-cidr {addr}/{}", if addr.is_v4() { len.saturating_sub(96) } else { len }));
-    }
+    rows.extend(dump.service_cidrs.keys().map(|key| format!("service-cidr {}", cidr_text(key))));
     rows.extend(dump.node_addrs.keys().map(|addr| format!("node-addr {addr}")));
+    rows.extend(policy::rows(&dump.policy, &names.policy));
+    rows.extend(subjects::rows(&dump.subjects, &names.subjects));
     rows.sort();
     rows
 }

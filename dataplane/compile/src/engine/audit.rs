@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use abi::{BackendEntry, Generation, ServiceEntry};
 
 use super::Engine;
+use super::subjects::policy_of_row;
 use crate::delta::Delta;
 use crate::dump::Dump;
 use crate::render;
@@ -22,7 +23,7 @@ impl Engine {
     /// Takes a fresh dump for the truth: what differs from what was believed is returned, and repaired by the next round.
     pub fn audit(&mut self, dump: &Dump) -> Vec<Drift> {
         let mut drift = Vec::new();
-        for key in differing(&self.frontends, &dump.frontends) {
+        for key in self.frontends.differing(&dump.frontends) {
             drift.push(Drift { map: "FRONTENDS", key: render::frontend_text(&key) });
             self.realise_frontend(key, dump.frontends.get(&key).copied());
         }
@@ -30,12 +31,10 @@ impl Engine {
             |map, keys: Vec<String>| drift.extend(keys.into_iter().map(|key| Drift { map, key }));
         report(
             "SERVICE_CIDRS",
-            adopt(&mut self.service_cidrs, &dump.service_cidrs, |k| {
-                format!("{}/{}", k.addr(), k.prefix_len())
-            }),
+            self.service_cidrs.adopt(&dump.service_cidrs, |k| format!("{}/{}", k.addr(), k.prefix_len())),
         );
-        report("NODE_ADDRS", adopt(&mut self.node_addrs, &dump.node_addrs, ToString::to_string));
-        report("IDS", adopt(&mut self.ids, &dump.ids, |k| format!("{k:?}")));
+        report("NODE_ADDRS", self.node_addrs.adopt(&dump.node_addrs, ToString::to_string));
+        report("IDS", self.ids.adopt(&dump.ids, |k| format!("{k:?}")));
 
         let empty = ServiceEntry::empty(Generation(0));
         for id in keys(&self.services, &dump.services) {
@@ -61,6 +60,11 @@ impl Engine {
             }
         }
         report("SLOTS", self.audit_slots(dump));
+        drift.append(&mut self.policies.audit(&dump.policy));
+        drift.append(&mut self.subjects.audit(&dump.subjects));
+        for (id, entry) in &dump.subjects.pods {
+            self.policies.record_pod(id.0, policy_of_row(entry));
+        }
         drift
     }
 
@@ -92,20 +96,4 @@ impl Engine {
 
 fn keys<K: Ord + Copy, V: PartialEq>(delta: &Delta<K, V>, dump: &BTreeMap<K, V>) -> BTreeSet<K> {
     delta.all_realised().keys().chain(dump.keys()).copied().collect()
-}
-
-fn differing<K: Ord + Copy, V: PartialEq>(delta: &Delta<K, V>, dump: &BTreeMap<K, V>) -> Vec<K> {
-    keys(delta, dump).into_iter().filter(|key| delta.realised(key) != dump.get(key)).collect()
-}
-
-fn adopt<K: Ord + Copy, V: PartialEq + Copy>(
-    delta: &mut Delta<K, V>,
-    dump: &BTreeMap<K, V>,
-    text: impl Fn(&K) -> String,
-) -> Vec<String> {
-    let keys = differing(delta, dump);
-    for key in &keys {
-        delta.set_realised(*key, dump.get(key).copied());
-    }
-    keys.iter().map(text).collect()
 }

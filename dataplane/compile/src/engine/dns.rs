@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use abi::FrontendKey;
-use model::{NodeView, ObjectName, Snapshot};
+use model::{NodeView, ObjectName, Protocol, Snapshot};
 
 use super::Engine;
-use crate::lb::{DnsHere, compile_stand_in, stand_in_name};
+use crate::lb::{DnsHere, compile_stand_in, dns_key, stand_in_name};
 
 impl Engine {
     /// Takes what is known of the server; the Services that are compiled anew for it.
@@ -29,11 +29,16 @@ impl Engine {
         dirty
     }
 
-    /// Compiles the stand-in for those addresses that no Service has.
+    /// Compiles the stand-in for those addresses that no Service has, and for the protocol that the Service at an address
+    /// does not have: clients ask over both (RFC 7766, 5).
     pub(super) fn compile_stand_in(&mut self) {
-        let vips: Vec<IpAddr> =
-            self.dns.vips.iter().copied().filter(|vip| self.services_at(*vip).next().is_none()).collect();
-        let unit = compile_stand_in(&self.topology, &self.dns, &vips);
+        let vips = || self.dns.vips.iter().copied();
+        let alone: Vec<IpAddr> = vips().filter(|vip| self.services_at(*vip).next().is_none()).collect();
+        let missing: Vec<(IpAddr, Protocol)> = vips()
+            .flat_map(|vip| [(vip, Protocol::Udp), (vip, Protocol::Tcp)])
+            .filter(|(vip, protocol)| self.claimants(dns_key(*vip, *protocol)).next().is_none())
+            .collect();
+        let unit = compile_stand_in(&self.topology, &self.dns, &missing, &alone);
         let name = stand_in_name();
         if unit.ports.is_empty() && !self.units.contains_key(&name) {
             return;
@@ -43,8 +48,13 @@ impl Engine {
 
     /// The Services that claim an address as a ClusterIP, the stand-in aside.
     fn services_at(&self, vip: IpAddr) -> impl Iterator<Item = &ObjectName> {
+        self.claimants(FrontendKey::other_ports(vip.into()))
+    }
+
+    /// The Services that claim a frontend, the stand-in aside.
+    fn claimants(&self, frontend: FrontendKey) -> impl Iterator<Item = &ObjectName> {
         let stand_in = stand_in_name();
-        let claims = self.claims.get(&FrontendKey::other_ports(vip.into()));
+        let claims = self.claims.get(&frontend);
         claims.into_iter().flatten().map(|claim| &claim.service).filter(move |name| **name != stand_in)
     }
 }

@@ -9,7 +9,6 @@ use ipnet::IpNet;
 use model::{Kind, NodeView, ObjectKey, ObjectName, Snapshot, Warning, WarningKind};
 
 use super::Engine;
-use crate::delta::Delta;
 
 impl Engine {
     pub(super) fn set_service_cidrs(&mut self, snapshot: &Snapshot) {
@@ -20,7 +19,7 @@ impl Engine {
             }
         }
         let wanted = named.keys().map(|key| (*key, 1)).collect();
-        let refused = want(&mut self.service_cidrs, wanted, self.limits.service_cidrs);
+        let refused = self.service_cidrs.want(wanted, self.limits.service_cidrs);
         self.full.retain(|object, _| object.kind != Kind::ServiceCidr);
         for (name, cidr) in refused.iter().filter_map(|key| named.get(key)) {
             let detail = format!("SERVICE_CIDRS is full: unallocated addresses of {cidr} pass");
@@ -31,7 +30,7 @@ impl Engine {
     pub(super) fn set_node_addrs(&mut self, view: &NodeView) {
         let usable = view.addrs.iter().filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
         let wanted = usable.map(|ip| (Addr::from(*ip), NodeAddrValue::NODE_PORT)).collect();
-        let refused = want(&mut self.node_addrs, wanted, self.limits.node_addrs);
+        let refused = self.node_addrs.want(wanted, self.limits.node_addrs);
         self.full.retain(|object, _| object.kind != Kind::Node);
         if let Some(first) = refused.first() {
             let (ip, count) = (IpAddr::from(*first), refused.len());
@@ -51,24 +50,4 @@ impl Engine {
 fn key_of(cidr: &IpNet) -> CidrKey {
     let before = if cidr.addr().is_ipv4() { 96 } else { 0 };
     CidrKey::new(cidr.addr().into(), before + u32::from(cidr.prefix_len()))
-}
-
-/// Makes `wanted` all that is desired, as far as it fits beside rows that are not deleted yet. Returns what does not.
-fn want<K: Ord + Copy, V: PartialEq>(delta: &mut Delta<K, V>, wanted: BTreeMap<K, V>, limit: u32) -> Vec<K> {
-    let gone: Vec<K> = delta.all_desired().keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
-    for key in gone {
-        delta.remove_desired(&key);
-    }
-    let mut refused = Vec::new();
-    for (key, value) in wanted {
-        if delta.desired(&key) == Some(&value) {
-            continue;
-        }
-        if delta.occupies(&key) || delta.occupied() < limit as usize {
-            delta.set_desired(key, value);
-        } else {
-            refused.push(key);
-        }
-    }
-    refused
 }

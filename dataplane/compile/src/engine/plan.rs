@@ -7,8 +7,12 @@ use abi::{
 };
 use model::Synced;
 
+use super::subjects::{policy_of_row, subject_ops};
 use super::{Engine, Ticket};
+use crate::ids::contents::IdRows;
 use crate::op::{Op, Phase};
+use crate::policy::PolicyOp;
+use crate::subjects::SubjectOp;
 
 impl Engine {
     /// The writes of a phase. What depends on a write that failed or is outstanding is left for a later round.
@@ -22,6 +26,16 @@ impl Engine {
             Phase::WriteServices => self.plan_services(),
             Phase::WriteFrontends => self.plan_frontends(synced),
             Phase::WriteNode => self.plan_node(synced),
+            Phase::WritePortClasses => policy_ops(self.policies.plan_port_classes()),
+            Phase::WriteVerdicts => policy_ops(self.policies.plan_verdicts()),
+            Phase::WriteIdentities => policy_ops(self.policies.plan_identities(synced)),
+            Phase::BumpRevisions => policy_ops(self.policies.plan_revisions()),
+            Phase::DeleteVerdicts => policy_ops(self.policies.plan_delete_verdicts(synced)),
+            Phase::DeletePortClasses => policy_ops(self.policies.plan_delete_port_classes(synced)),
+            Phase::WritePods | Phase::CheckSources => self.plan_pods(),
+            Phase::WriteSubjects => subject_ops(self.subjects.plan_subjects()),
+            Phase::DeleteSubjects => subject_ops(self.subjects.plan_delete_subjects(synced)),
+            Phase::ForgetPods => subject_ops(self.subjects.plan_forget_pods(synced)),
             Phase::MarkGone => self.plan_gone(synced),
         }
     }
@@ -141,8 +155,11 @@ impl Engine {
                 self.leaving_services.keys().filter(|id| !self.is_unreachable(**id)).map(|id| id.0).collect();
             // The row of a Service port that is still reachable stays: it names what a crash would leave.
             let may_go = |key: &&IdKey| {
-                key.kind_code() != IdKind::Service as u32
-                    || self.ids.realised(*key).is_none_or(|id| !leaving.contains(id))
+                self.ids.realised(*key).is_none_or(|id| match key.kind_code() {
+                    kind if kind == IdKind::Service as u32 => !leaving.contains(id),
+                    kind if kind == IdKind::Pod as u32 => self.subjects.may_forget(*id),
+                    _ => self.policies.may_forget(key, *id),
+                })
             };
             ops.extend(self.ids.deletes(synced).filter(may_go).map(|key| Op::DeleteId(*key)));
         }
@@ -169,6 +186,8 @@ impl Engine {
         for (op, came_through) in ops.iter().zip(results) {
             if *came_through {
                 self.realise(op);
+            } else if let Op::Policy(op) = op {
+                self.policies.record(op, false);
             } else {
                 self.failed_owners.extend(self.owners(phase, op));
             }
@@ -202,6 +221,17 @@ impl Engine {
             }
             Op::ResetServiceStats(id) => drop(self.fresh_services.remove(id)),
             Op::ResetBackendStats(id) => drop(self.fresh_backends.remove(id)),
+            Op::Policy(op) => {
+                self.policies.record(op, true);
+                self.retired.has_rows |= op.is_delete();
+            }
+            Op::Subject(op) => {
+                self.subjects.record(op);
+                if let SubjectOp::PutPod(id, entry) = op {
+                    self.policies.record_pod(id.0, policy_of_row(entry));
+                }
+                self.retired.has_rows |= op.is_delete();
+            }
         }
     }
 
@@ -238,7 +268,9 @@ impl Engine {
             | Op::DeleteServiceCidr(_)
             | Op::PutNodeAddr(..)
             | Op::DeleteNodeAddr(_)
-            | Op::ResetBackendStats(_) => Vec::new(),
+            | Op::ResetBackendStats(_)
+            | Op::Policy(_)
+            | Op::Subject(_) => Vec::new(),
         }
     }
 
@@ -247,6 +279,9 @@ impl Engine {
         self.failed_owners.clear();
         self.retire_blocks();
         self.retire_ids();
+        self.policies.drop_unused(&mut IdRows { rows: &mut self.ids, limit: self.limits.ids });
+        self.retired.policy_ids.extend(self.policies.retire(&self.ids));
+        self.retired.pods.append(&mut self.subjects.retire(&self.ids));
         // Rows need no grace period: they matter to those who wait for room.
         self.retired.has_rows &= self.has_refused();
         if self.retired.is_empty() {
@@ -295,6 +330,10 @@ impl Engine {
     pub fn has_tickets(&self) -> bool {
         !self.tickets.is_empty() || !self.retired.is_empty()
     }
+}
+
+fn policy_ops(ops: Vec<PolicyOp>) -> Vec<Op> {
+    ops.into_iter().map(Op::Policy).collect()
 }
 
 fn is_gone(entry: &BackendEntry) -> bool {

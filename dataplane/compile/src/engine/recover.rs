@@ -11,6 +11,7 @@ use abi::{
 
 use model::Snapshot;
 
+use super::subjects::policy_of_row;
 use super::{Engine, Retired, SetBlocks};
 use crate::categorize::Topology;
 use crate::delta::Delta;
@@ -21,6 +22,8 @@ use crate::ids::pool::Pool;
 use crate::key::ServiceKey;
 use crate::lb::{BackendInfo, DnsHere, PortUnit, Retained, Target, compile_service};
 use crate::limits::Limits;
+use crate::policy::Policies;
+use crate::subjects::Subjects;
 
 impl Engine {
     /// An engine that starts from what the maps hold; an empty dump is a first start.
@@ -49,6 +52,8 @@ impl Engine {
             *frontend_refs.entry(value.service()).or_default() += 1;
         }
 
+        let pod_rows: Vec<_> =
+            dump.subjects.pods.iter().map(|(id, entry)| (id.0, policy_of_row(entry))).collect();
         let mut engine = Self {
             topology: Topology::default(),
             dns: DnsHere::default(),
@@ -87,6 +92,8 @@ impl Engine {
             slots: Delta::new(slots),
             backends: Delta::new(dump.backends),
             node_addrs: Delta::new(dump.node_addrs),
+            policies: Policies::new(limits.policy.clone(), dump.policy, &dump.ids),
+            subjects: Subjects::new(limits.subjects.clone(), dump.subjects, &dump.ids),
             ids: Delta::new(dump.ids),
             frontend_refs,
             fresh_services: BTreeSet::new(),
@@ -102,6 +109,9 @@ impl Engine {
             limits,
         };
         engine.ids.set_desired(IdKey::new(IdKind::Layout, LAYOUT_DIGEST), LAYOUT_VERSION);
+        for (row, policy) in pod_rows {
+            engine.policies.record_pod(row, policy);
+        }
         engine
     }
 

@@ -114,6 +114,10 @@ impl Engine {
             fill("NODE_ADDRS", self.node_addrs.all_realised().len(), self.limits.node_addrs),
             fill("IDS", self.ids.all_realised().len(), self.limits.ids),
         ]
+        .into_iter()
+        .chain(self.policies.fill())
+        .chain(self.subjects.fill())
+        .collect()
     }
 
     /// Names of the ids in use, for [`crate::render::render`].
@@ -123,6 +127,8 @@ impl Engine {
             services: self.service_ids.iter().map(|(key, id)| (*id, key.clone())).collect(),
             nodes: self.nodes.by_id(),
             zones: self.zones.by_id(),
+            policy: self.policies.names(),
+            subjects: self.subjects.names(),
         }
     }
 }

@@ -164,7 +164,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 pub(crate) fn view() -> NodeView {
     let addrs = ["172.31.0.11", "fd00:172::11"].iter().map(|a| a.parse::<IpAddr>().unwrap()).collect();
-    NodeView { name: "here".into(), addrs, dns: None }
+    NodeView { name: "here".into(), addrs, ..NodeView::default() }
 }
 
 pub(crate) fn limits() -> Limits {
@@ -176,6 +176,7 @@ pub(crate) fn limits() -> Limits {
         backends: 256,
         node_addrs: 8,
         ids: 200,
+        ..Limits::default()
     }
 }
 
@@ -235,7 +236,9 @@ impl Kernel {
             | Op::DeleteNodeAddr(_)
             | Op::PutId(..)
             | Op::DeleteId(_)
-            | Op::ResetServiceStats(_) => {}
+            | Op::ResetServiceStats(_)
+            | Op::Policy(_)
+            | Op::Subject(_) => {}
         }
         let Self { dump, limits, .. } = self;
         let fits = |rows: usize, max: u32| assert!(rows <= max as usize, "{op:?} is one row too many");

@@ -17,6 +17,7 @@ fn small() -> impl Strategy<Value = Limits> {
             backends,
             node_addrs,
             ids,
+            ..Limits::default()
         },
     )
 }
