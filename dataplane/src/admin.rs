@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 pub(crate) mod fake_loop;
+mod packets;
 pub mod reports;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -13,6 +14,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -27,8 +29,16 @@ use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use self::reports::{DnsReport, EndpointReport, MapReport, ServiceReport, StatusReport};
+use self::reports::{
+    DnsReport, EndpointReport, ExplainReport, MapReport, PodReport, PolicyReport, ServiceReport, StatusReport,
+};
+use crate::directory::Directory;
 use crate::dns::supervisor::NodeDns;
+use crate::events::Drops;
+use crate::explain::{ExplainError, Question};
+use crate::flows::FlowSource;
+use crate::kernel::KernelError;
+use crate::metrics::Metrics;
 use crate::start_error::StartError;
 
 /// Name of the socket in the state directory.
@@ -53,6 +63,14 @@ pub enum Query {
     Maps(oneshot::Sender<Vec<MapReport>>),
     /// The rows of the maps as text, read from the kernel.
     Dump(oneshot::Sender<String>),
+    /// NetworkPolicies.
+    Policies(oneshot::Sender<Result<Vec<PolicyReport>, KernelError>>),
+    /// Pods of this node.
+    Pods(oneshot::Sender<Result<Vec<PodReport>, KernelError>>),
+    /// Whether and why a connection passes.
+    Explain(Box<Question>, oneshot::Sender<Result<ExplainReport, ExplainError>>),
+    /// What addresses and ids stand for.
+    Directory(oneshot::Sender<Arc<Directory>>),
 }
 
 /// Why a query has no answer.
@@ -69,7 +87,7 @@ pub(crate) enum Unanswered {
 /// Asks the sync loop. The deadline holds for a place in the queue and for the answer together.
 pub(crate) async fn ask<T>(
     queries: &mpsc::Sender<Query>,
-    query: fn(oneshot::Sender<T>) -> Query,
+    query: impl FnOnce(oneshot::Sender<T>) -> Query,
     deadline: Duration,
 ) -> Result<T, Unanswered> {
     let (sender, receiver) = oneshot::channel();
@@ -113,15 +131,34 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)
 }
 
+/// Where answers come from.
+#[derive(Clone)]
+pub struct Ends {
+    /// The sync loop.
+    pub queries: mpsc::Sender<Query>,
+    /// Cluster DNS, if this node serves it.
+    pub dns: Option<NodeDns>,
+    /// Drops as they happen.
+    pub drops: Drops,
+    /// The tables of conversations.
+    pub flows: Arc<dyn FlowSource>,
+    /// Counts what followers lose.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Serves queries for as long as the daemon lives.
-pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>, dns: Option<NodeDns>) {
+pub async fn serve(listener: UnixListener, ends: Ends) {
+    let (queries, dns) = (ends.queries.clone(), ends.dns.clone());
     let router = Router::new()
         .route("/status", get(|q| answer(q, Query::Status)))
         .route("/services", get(|q| answer(q, Query::Services)))
         .route("/endpoints", get(|q| answer(q, Query::Endpoints)))
         .route("/maps", get(|q| answer(q, Query::Maps)))
         .route("/dump", get(dump))
+        .route("/policies", get(|q| listed(q, Query::Policies)))
+        .route("/pods", get(|q| listed(q, Query::Pods)))
         .with_state(queries)
+        .merge(packets::router(ends))
         .route("/dns", get(move || dns_report(dns.clone())));
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin socket is closed");
@@ -133,6 +170,18 @@ async fn answer<T: Serialize + Send + 'static>(
     query: fn(oneshot::Sender<T>) -> Query,
 ) -> Response {
     ask(&queries, query, DEADLINE).await.map(Json).into_response()
+}
+
+/// As [`answer`], of what the kernel may refuse to tell.
+async fn listed<T: Serialize + Send + 'static>(
+    State(queries): State<mpsc::Sender<Query>>,
+    query: fn(oneshot::Sender<Result<T, KernelError>>) -> Query,
+) -> Response {
+    match ask(&queries, query, DEADLINE).await {
+        Ok(Ok(reports)) => Json(reports).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(unanswered) => unanswered.into_response(),
+    }
 }
 
 async fn dns_report(dns: Option<NodeDns>) -> Response {

@@ -7,20 +7,21 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
+use crate::cgroups::watch_pods;
 use crate::cleanup::{self, Cleaned};
 use crate::config::Config;
-use crate::dns::supervisor;
+use crate::dns::{self, supervisor};
 use crate::health::{self, HealthState};
 use crate::kernel::KernelError;
 use crate::kernel::real::{Lock, Real, RealConfig};
 use crate::metrics::{self, Metrics};
-use crate::netlink::addrs::watch_addrs;
+use crate::netlink::watch_network;
 use crate::signals::Signals;
 use crate::source::{SourceError, manifests};
 use crate::start_error::StartError;
 use crate::sync::core::Core;
 use crate::sync::{Ends, Facts, Pace, SyncLoop};
-use crate::{admin, http};
+use crate::{admin, events, http};
 
 /// How long the lock of a daemon that is ending is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -43,7 +44,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let (source, watch_source) = manifests::watch(config.manifests.clone()).map_err(|e| match e {
         SourceError::Folder { path, source } => StartError::Manifests { path, source },
     })?;
-    let (addrs, watch_addrs) = watch_addrs().await.map_err(StartError::Netlink)?;
+    let (network, watch_network) = watch_network().await.map_err(StartError::Netlink)?;
 
     let (queries, query_receiver) = mpsc::channel(QUERIES);
     let (health_sender, health_receiver) = watch::channel(HealthState::default());
@@ -71,12 +72,18 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     )?;
     let maps_at_start = kernel.start();
     let socket_entries = kernel.socket_entries()?;
-    let core = Core::new(kernel, &config.node_name)?;
+    let flows = Arc::new(kernel.flows()?);
+    let (drops, read_drops) = events::read(kernel.events()?);
+    let mut core = Core::new(kernel, &config.node_name)?;
+    core.set_uplinks(config.uplinks.clone());
+    let (cgroups, watch_cgroups) = watch_pods(config.cgroup_root.clone());
     // After the lock and the admin socket: no other daemon has this state directory.
     let dns = match config.dns.clone() {
         Some(dns) => Some(supervisor::start(dns).await),
         None => {
-            // It may have been on before: what then answered must not go on with a zone that nobody changes.
+            // It may have been on before: what then answered must not go on with a zone that nobody changes, and is no
+            // backend of a former run that is kept.
+            core.set_dns(dns::silent_at(&config.state_dir));
             match cleanup::run_dns(&config.state_dir).await {
                 Ok(Cleaned::Removed) => {
                     tracing::info!("DNS is off: the DNS process and its addresses were removed")
@@ -91,9 +98,14 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         // It is set nowhere else.
         let _ = dns_for_metrics.set(dns.clone());
     }
-    tokio::spawn(admin::serve(admin_socket, queries, dns.clone()));
+    tokio::spawn(admin::serve(
+        admin_socket,
+        admin::Ends { queries, dns: dns.clone(), drops, flows, metrics: Arc::clone(&metrics) },
+    ));
+    let read_drops = tokio::spawn(read_drops);
     tokio::spawn(watch_source);
-    tokio::spawn(watch_addrs);
+    tokio::spawn(watch_network);
+    tokio::spawn(watch_cgroups);
 
     tracing::info!(
         node = %config.node_name,
@@ -103,7 +115,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     );
     let ends = Ends {
         source,
-        addrs,
+        network,
+        cgroups,
         dns,
         queries: query_receiver,
         health: health_sender,
@@ -131,6 +144,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     stop.send_replace(true);
     // A round that is being written is finished first.
     let _ = sync.await;
+    // Its end tells the programs that nobody reads their events.
+    read_drops.abort();
+    let _ = read_drops.await;
     Ok(())
 }
 

@@ -1,17 +1,22 @@
 //! The command line.
 
+mod packets;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::dns::config::Upstreams;
+use abi::PodId;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use compile::Limits;
+use compile::{Limits, SubjectLimits};
 use hickory_proto::rr::Name;
 use model::ClusterDns;
 
+pub use self::packets::{ExplainArgs, FlowsArgs, ProtocolArg};
 use crate::config::Config;
 use crate::dns::serve::{ServeConfig, workers};
 use crate::dns::settings::{
@@ -45,6 +50,16 @@ pub enum Command {
     Endpoints(FilterArgs),
     /// Show the kernel maps and how full they are.
     Maps(ClientArgs),
+    /// Show NetworkPolicies, whom of this node they isolate, and whether they are in force.
+    Policies(ClientArgs),
+    /// Show the pods of this node and whether their policies are in force.
+    Pods(ClientArgs),
+    /// Show the conversations that policies and translation follow, or what is dropped.
+    Flows(FlowsArgs),
+    /// Say whether and why a connection passes: by what is compiled, and by what the kernel holds.
+    ///
+    /// Exit code 14 if the two differ.
+    Explain(ExplainArgs),
     /// Cluster DNS.
     #[command(subcommand)]
     Dns(DnsCommand),
@@ -88,6 +103,9 @@ pub struct RunArgs {
     /// Whether an address that is taken stops the start; if false it is tried again every 5 s.
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub bind_address_hard_fail: bool,
+    /// Names of the devices that lead to peers and outside [default: found by the routes].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = device_name)]
+    pub devices: Vec<String>,
     /// From the end of one round of writes to the start of the next.
     #[arg(long, value_name = "MS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1000))]
     pub min_sync_period_ms: u64,
@@ -251,6 +269,9 @@ pub struct Maxima {
     /// Addresses of this node.
     #[arg(long, value_name = "N", default_value_t = Limits::default().node_addrs, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_node_addresses: u32,
+    /// Pods of this node.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().subjects.pods - PodId::FIRST.0, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub max_local_pods: u32,
     /// Sockets that are connected to a Service; and unconnected UDP sockets, once a Service that each talks to.
     #[arg(long, alias = "max-udp-sockets", value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_sockets: u32,
@@ -423,6 +444,14 @@ fn bind_address(text: &str, port: u16) -> Result<Bind, String> {
     address_with_port(text, port).map(|addr| Bind(Some(addr)))
 }
 
+/// A name that the kernel takes for a device (net/core/dev.c, `dev_valid_name`).
+fn device_name(text: &str) -> Result<String, String> {
+    let is_name = (1..16).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text.contains(|c: char| matches!(c, '/' | ':') || c.is_whitespace());
+    if is_name { Ok(text.to_owned()) } else { Err(format!("{text:?} cannot be the name of a device")) }
+}
+
 fn address_with_port(text: &str, port: u16) -> Result<SocketAddr, String> {
     if let Ok(ip) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         return Ok(SocketAddr::new(ip, port));
@@ -447,6 +476,8 @@ impl RunArgs {
             node_name,
             manifests: self.manifests,
             cgroup_root,
+            uplinks: (!self.devices.is_empty())
+                .then(|| Arc::new(self.devices.iter().map(|name| name.as_str().into()).collect())),
             dns,
             bpf_root: self.roots.bpf_root,
             state_dir: self.roots.state_dir,
@@ -460,6 +491,7 @@ impl RunArgs {
                 backends: m.max_backends.saturating_add(1),
                 slots: m.max_slots,
                 node_addrs: m.max_node_addresses,
+                subjects: SubjectLimits::for_pods(m.max_local_pods),
                 ids: m.max_services.saturating_mul(2).max(Limits::default().ids),
                 ..Limits::default()
             },
@@ -511,6 +543,44 @@ mod tests {
         assert_eq!(bind_address("[::1]:7", 10249), Ok(Bind(Some("[::1]:7".parse().unwrap()))));
         assert_eq!(bind_address("", 1), Ok(Bind(None)));
         assert!(bind_address("localhost:1", 1).is_err());
+    }
+
+    #[test]
+    fn devices_are_named_by_names_that_devices_can_have() {
+        let Parsed::Command(Command::Run(run)) = parsed("ferrule run --manifests /x --devices eth0,bond0.7")
+        else {
+            panic!("run")
+        };
+        assert_eq!(run.devices, ["eth0", "bond0.7"]);
+        for name in ["", "a/b", "eth0:1", "sixteen-letters1"] {
+            assert!(device_name(name).is_err(), "{name}");
+        }
+        let Parsed::Wrong(line) = parsed("ferrule run --manifests /x --devices eth0,,eth1") else {
+            panic!("wrong")
+        };
+        assert!(line.contains("--devices") && !line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn drops_are_followed_by_either_word() {
+        let follows = |line| {
+            let Parsed::Command(Command::Flows(args)) = parsed(line) else { panic!("{line}") };
+            args.follow
+        };
+        assert!(!follows("ferrule flows --pod shop/web"));
+        assert!(follows("ferrule flows --follow"));
+        assert!(follows("ferrule flows --dropped"));
+        assert!(follows("ferrule flows --follow --dropped"));
+    }
+
+    #[test]
+    fn a_port_or_protocol_that_is_none_is_named_in_one_line() {
+        for flag in ["--port 0", "--port 65536", "--port http", "--protocol icmp"] {
+            let line = format!("ferrule explain --from a/b --to c/d {flag}");
+            let Parsed::Wrong(line) = parsed(&line) else { panic!("{flag}") };
+            let (name, value) = flag.split_once(' ').unwrap();
+            assert!(line.contains(name) && line.contains(value) && !line.contains('\n'), "{line}");
+        }
     }
 
     #[test]

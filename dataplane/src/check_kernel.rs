@@ -29,7 +29,10 @@ fn render(verified: &[Verified], is_ok: bool) -> String {
     text
 }
 
-/// The error with its causes, the verifier's log cut to its last line.
+/// Lines at the end of a verifier's log that say why: the last instructions, the verdict, the numbers.
+const END_OF_LOG: usize = 8;
+
+/// The error with its causes, the verifier's log cut to its end.
 fn one_line(error: &KernelError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -45,6 +48,9 @@ fn one_line(error: &KernelError) -> String {
     match lines.as_slice() {
         [] => String::new(),
         [only] => (*only).to_owned(),
-        [first, .., last] => format!("{first} … {last}"),
+        [first, rest @ ..] => {
+            let end = rest.get(rest.len().saturating_sub(END_OF_LOG)..).unwrap_or(rest);
+            format!("{first} … {}", end.join(" | "))
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! The commands that ask the daemon: fetch a report over the admin socket, show it as a table or as JSON.
 
 mod dns;
+mod explain;
 pub(crate) mod fetch;
+mod flows;
+mod policies;
 mod status;
 mod table;
 mod tables;
@@ -13,8 +16,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::admin::reports::{DnsReport, EndpointReport, MapReport, ServiceReport, StatusReport};
-use crate::args::{ClientArgs, FilterArgs, Output};
+use crate::admin::reports::{
+    DnsReport, DropReport, EndpointReport, ExplainReport, FlowsReport, MapReport, PodReport, PolicyReport,
+    ServiceReport, StatusReport,
+};
+use crate::args::{ClientArgs, ExplainArgs, FilterArgs, FlowsArgs, Output};
+
+/// Exit code of `ferrule explain` when what is compiled and what the kernel holds differ.
+pub const DISAGREE: u8 = 14;
 
 /// Why there is no answer; each is one line for a person, and exit code 1.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +56,9 @@ pub enum ClientError {
         /// What it says.
         text: String,
     },
+    /// What was asked for is not there, or is not clear.
+    #[error("{0}")]
+    Question(String),
     /// The answer is not what this version expects.
     #[error("the daemon's answer is not understood ({0}): are daemon and command of one version?")]
     Garbled(#[source] serde_json::Error),
@@ -111,10 +123,83 @@ pub fn maps(args: &ClientArgs) -> Result<(), ClientError> {
     Ok(())
 }
 
+/// `ferrule policies`.
+///
+/// # Errors
+///
+/// No daemon, or no answer.
+pub fn policies(args: &ClientArgs) -> Result<(), ClientError> {
+    let reports: Vec<PolicyReport> = fetch::report(&args.state_dir, "/policies")?;
+    print(&shown(args.output, &reports, |r| policies::policies(r))?);
+    Ok(())
+}
+
+/// `ferrule pods`.
+///
+/// # Errors
+///
+/// No daemon, or no answer.
+pub fn pods(args: &ClientArgs) -> Result<(), ClientError> {
+    let reports: Vec<PodReport> = fetch::report(&args.state_dir, "/pods")?;
+    print(&shown(args.output, &reports, |r| policies::pods(r))?);
+    Ok(())
+}
+
+/// `ferrule flows`. With `--follow` it ends when the daemon does, or when nobody reads what it prints.
+///
+/// # Errors
+///
+/// No daemon, no answer, or no such pod.
+pub fn flows(args: &FlowsArgs) -> Result<(), ClientError> {
+    let pod = [("pod", args.pod.as_deref())];
+    if !args.follow {
+        let report: FlowsReport = fetch::report(&args.client.state_dir, &fetch::path("/flows", &pod))?;
+        print(&shown(args.client.output, &report, flows::table)?);
+        return Ok(());
+    }
+    fetch::lines(&args.client.state_dir, &fetch::path("/drops", &pod), |line| {
+        let text = match args.client.output {
+            // The daemon's line is JSON already.
+            Output::Json => line.to_owned(),
+            Output::Table => {
+                let report: DropReport = serde_json::from_str(line).map_err(ClientError::Garbled)?;
+                flows::line(&report)
+            }
+        };
+        Ok(try_print(&(text + "\n")))
+    })
+}
+
+/// `ferrule explain`; whether what is compiled and what the kernel holds agree.
+///
+/// # Errors
+///
+/// No daemon, no answer, or a question that means nothing or several things.
+pub fn explain(args: &ExplainArgs) -> Result<bool, ClientError> {
+    let port = args.port.map(|port| port.to_string());
+    let asked = [
+        ("from", Some(args.from.as_str())),
+        ("to", Some(args.to.as_str())),
+        ("port", port.as_deref()),
+        ("protocol", args.protocol.map(|protocol| protocol.as_str())),
+    ];
+    let report: ExplainReport = fetch::report(&args.client.state_dir, &fetch::path("/explain", &asked))?;
+    print(&shown(args.client.output, &report, explain::render)?);
+    if !report.agree {
+        complain(&explain::difference(&report));
+    }
+    Ok(report.agree)
+}
+
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub fn print(text: &str) {
+    let _ = try_print(text);
+}
+
+/// The same; whether somebody still reads.
+fn try_print(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
 /// Writes to standard error.

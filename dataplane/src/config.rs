@@ -1,5 +1,6 @@
 //! The daemon's configuration: one immutable value, made from flags.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Config {
     pub manifests: PathBuf,
     /// The cgroup v2 directory whose sockets are served.
     pub cgroup_root: PathBuf,
+    /// Names of the devices that lead to peers and outside; `None` finds them by the routes.
+    pub uplinks: Option<Arc<BTreeSet<Arc<str>>>>,
     /// A mounted bpffs.
     pub bpf_root: PathBuf,
     /// Where the admin socket is.

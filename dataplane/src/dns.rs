@@ -7,13 +7,17 @@
 //! ```
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use ::dns::child::{self, ChildError};
 use ::dns::sandbox::SandboxLimits;
+use model::{ClusterDns, LocalDns};
 
 pub mod addresses;
 pub mod handover;
+pub mod port;
 pub mod prober;
 pub mod process;
 pub mod serve;
@@ -21,6 +25,22 @@ pub mod settings;
 pub mod supervisor;
 pub mod upstreams;
 pub mod zone_feed;
+
+/// A server at these addresses that is asked nothing: no cluster DNS address leads there.
+#[must_use]
+pub fn silent(listeners: Vec<SocketAddr>) -> LocalDns {
+    LocalDns { vips: ClusterDns::Addrs(Vec::new()), listeners, is_healthy: false }
+}
+
+/// The same at the addresses that an earlier start put on `lo`, if it did.
+#[must_use]
+pub fn silent_at(state_dir: &Path) -> Option<LocalDns> {
+    // A file that cannot be read leaves a former run's server a backend until everything is known.
+    let addrs = addresses::recorded(state_dir).unwrap_or_default();
+    // The port is not written down, and no matter: nothing is sent there.
+    let listeners: Vec<SocketAddr> = addrs.into_iter().map(|addr| SocketAddr::new(addr, 53)).collect();
+    (!listeners.is_empty()).then(|| silent(listeners))
+}
 
 /// `ferrule dns child`: serves what the daemon says on standard input, and does not come back before it has drained.
 ///

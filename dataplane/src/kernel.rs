@@ -2,13 +2,17 @@
 
 pub mod fake;
 pub mod faulty;
+pub mod live;
 pub mod real;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use abi::{BackendId, BackendStats, DropReason, ServiceId, ServiceStats};
-use compile::{Dump, Limits, Op};
+use abi::{BackendId, BackendStats, DropReason, IfIndex, ServiceId, ServiceStats};
+use compile::{Dump, Hooks, Limits, Op};
+
+use self::live::Live;
 
 /// What can go wrong between us and the kernel. Each names the operation and its object.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,16 @@ pub enum KernelError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A link to an interface could not be made.
+    #[error("attaching {program} to interface {ifindex}: {source}")]
+    AttachDevice {
+        /// The program.
+        program: &'static str,
+        /// The interface.
+        ifindex: u32,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// Another daemon works on the same bpf-root.
     #[error("another ferrule daemon holds {}: one daemon a bpf-root", path.display())]
     Locked {
@@ -111,7 +125,7 @@ impl KernelError {
             Self::OutOfRange { .. } => "out_of_range",
             Self::Pin { .. } => "pin",
             Self::Load(_) | Self::Program { .. } | Self::Missing(_) => "load",
-            Self::Attach { .. } => "attach",
+            Self::Attach { .. } | Self::AttachDevice { .. } => "attach",
             Self::Locked { .. } | Self::Lock { .. } => "lock",
             Self::Cgroup { .. } => "cgroup",
             Self::NetnsCookie(_) => "netns_cookie",
@@ -153,6 +167,14 @@ pub trait Kernel: Send {
     /// The first link that cannot be made; those before it are in force.
     fn attach(&mut self) -> Result<(), KernelError>;
 
+    /// Makes the packet programs' links those of `wanted`: missing ones are made, others taken away. Returns what failed;
+    /// the next call tries again.
+    fn attach_devices(&mut self, wanted: &BTreeMap<IfIndex, Hooks>) -> Vec<KernelError>;
+
+    /// Forgets links to interfaces that somebody removed, so that the next [`Kernel::attach_devices`] makes them again;
+    /// how many there were.
+    fn check_devices(&mut self) -> usize;
+
     /// Names of the programs whose links are in force, checked in the kernel.
     fn attached(&mut self) -> Vec<&'static str>;
 
@@ -165,6 +187,9 @@ pub trait Kernel: Send {
     ///
     /// The map that cannot be read.
     fn counters(&mut self, services: &[ServiceId], backends: &[BackendId]) -> Result<Counters, KernelError>;
+
+    /// The maps that packets are judged by, to look at.
+    fn live(&self) -> &dyn Live;
 
     /// Begins a grace period: what the returned closure waits for.
     ///
@@ -185,7 +210,9 @@ pub fn map_of(op: &Op) -> &'static str {
         Op::PutBackend(..) => "BACKENDS",
         Op::PutNodeAddr(..) | Op::DeleteNodeAddr(_) => "NODE_ADDRS",
         Op::PutId(..) | Op::DeleteId(_) => "IDS",
+        Op::Subject(op) => op.map(),
         Op::ResetServiceStats(_) => "SERVICE_STATS",
         Op::ResetBackendStats(_) => "BACKEND_STATS",
+        Op::Policy(op) => op.map(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source ─▶ store ─▶ snapshot ─▶ compile::Engine ─▶ phases of Op ─▶ kernel
-//! netlink ─▶ node view ──────────────┘                  ◀── results ──┘
+//! netlink, cgroups ─▶ node view ─────┘                  ◀── results ──┘
 //! ```
 //!
 //! One task, the sync loop of [`sync`], owns the state and is the only writer to the kernel; everything else sends it
@@ -12,11 +12,16 @@
 pub mod admin;
 pub mod agent;
 pub mod args;
+pub mod cgroups;
 pub mod check_kernel;
 pub mod cleanup;
 pub mod client;
 pub mod config;
+pub mod directory;
 pub mod dns;
+pub mod events;
+pub mod explain;
+pub mod flows;
 pub mod health;
 pub mod http;
 pub mod kernel;
@@ -28,3 +33,5 @@ pub mod signals;
 pub mod source;
 pub mod start_error;
 pub mod sync;
+#[cfg(test)]
+mod testing;

@@ -57,6 +57,14 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Services(args) => client::services(&args)?,
         Command::Endpoints(args) => client::endpoints(&args)?,
         Command::Maps(args) => client::maps(&args)?,
+        Command::Policies(args) => client::policies(&args)?,
+        Command::Pods(args) => client::pods(&args)?,
+        Command::Flows(args) => client::flows(&args)?,
+        Command::Explain(args) => {
+            if !client::explain(&args)? {
+                return Ok(ExitCode::from(client::DISAGREE));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

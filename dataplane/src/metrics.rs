@@ -49,6 +49,7 @@ pub struct Metrics {
     writes: Counter,
     apply_errors: Family<ApplyError, Counter>,
     drift_repairs: Counter,
+    lost_events: Counter,
     healthz: Family<Code, Counter>,
     livez: Family<Code, Counter>,
 }
@@ -72,6 +73,7 @@ impl Default for Metrics {
             writes: Counter::default(),
             apply_errors: Family::default(),
             drift_repairs: Counter::default(),
+            lost_events: Counter::default(),
             healthz: Family::default(),
             livez: Family::default(),
         };
@@ -121,6 +123,11 @@ impl Metrics {
             "Rows put right that somebody else had changed",
             self.drift_repairs.clone(),
         );
+        r.register(
+            "ferrule_drop_events_lost",
+            "Events that came faster than a follower of drops fetched them",
+            self.lost_events.clone(),
+        );
     }
 
     /// Takes in what a round did.
@@ -146,6 +153,11 @@ impl Metrics {
         self.programming_seconds.observe(took.as_secs_f64());
     }
 
+    /// Events that a follower lost.
+    pub fn count_lost_events(&self, events: u64) {
+        self.lost_events.inc_by(events);
+    }
+
     /// Rows were put right.
     pub fn count_drift(&self, rows: usize) {
         self.drift_repairs.inc_by(rows as u64);
@@ -154,6 +166,11 @@ impl Metrics {
     /// Writes what is counted here as text.
     fn encode(&self, format: Format, text: &mut String) -> fmt::Result {
         format.encode(text, &self.registry)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lost_events(&self) -> u64 {
+        self.lost_events.get()
     }
 
     pub(crate) fn drift_repairs(&self) -> u64 {

@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use compile::Ticket;
-use model::{Event, ObjectName};
+use model::{Event, Network, ObjectName};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use self::core::{Core, Round};
 use crate::admin::Query;
+use crate::cgroups::PodCgroups;
+use crate::directory::Directory;
 use crate::dns::addresses;
 use crate::dns::supervisor::NodeDns;
 use crate::health::HealthState;
@@ -44,8 +46,10 @@ pub struct Pace {
 pub struct Ends {
     /// The source.
     pub source: Source,
-    /// The node's addresses.
-    pub addrs: watch::Receiver<BTreeSet<IpAddr>>,
+    /// The node's network.
+    pub network: watch::Receiver<Arc<Network>>,
+    /// Cgroups of pods.
+    pub cgroups: watch::Receiver<Arc<PodCgroups>>,
     /// Cluster DNS, if this node serves it.
     pub dns: Option<NodeDns>,
     /// Questions.
@@ -80,6 +84,8 @@ pub struct SyncLoop<K> {
     started: Instant,
     source_status: SourceStatus,
     last_round: Option<(Instant, Round)>,
+    /// What the last round's ids and addresses stand for, if somebody asked.
+    directory: Option<Arc<Directory>>,
     last_updated: Option<SystemTime>,
     queued_since: Option<Instant>,
     retry_at: Option<Instant>,
@@ -94,7 +100,8 @@ pub struct SyncLoop<K> {
 /// What woke the loop.
 enum Wake {
     Events(Vec<Event>),
-    Addrs,
+    Network,
+    Cgroups,
     Dns,
     Status,
     Query(Query),
@@ -117,6 +124,7 @@ impl<K: Kernel> SyncLoop<K> {
             started: Instant::now(),
             source_status: SourceStatus::default(),
             last_round: None,
+            directory: None,
             last_updated: None,
             queued_since: None,
             retry_at: None,
@@ -130,7 +138,8 @@ impl<K: Kernel> SyncLoop<K> {
 
     /// Runs until told to stop. What is in the kernel stays in force.
     pub async fn run(mut self) {
-        self.take_addrs();
+        self.take_network();
+        self.take_cgroups();
         self.take_dns();
         let mut audit_at = Instant::now() + self.pace.audit_period;
         loop {
@@ -150,8 +159,12 @@ impl<K: Kernel> SyncLoop<K> {
                     self.take(events);
                     true
                 }
-                Wake::Addrs => {
-                    self.take_addrs();
+                Wake::Network => {
+                    self.take_network();
+                    true
+                }
+                Wake::Cgroups => {
+                    self.take_cgroups();
                     true
                 }
                 Wake::Dns => {
@@ -200,7 +213,8 @@ impl<K: Kernel> SyncLoop<K> {
             biased;
             _ = self.ends.stop.wait_for(|stop| *stop) => Wake::Stop,
             Some(events) = self.ends.source.events.recv() => Wake::Events(events),
-            Ok(()) = self.ends.addrs.changed() => Wake::Addrs,
+            Ok(()) = self.ends.network.changed() => Wake::Network,
+            Ok(()) = self.ends.cgroups.changed() => Wake::Cgroups,
             () = dns(self.ends.dns.as_mut()) => Wake::Dns,
             Some(ticket) = self.graces_over.recv() => Wake::GraceOver(ticket),
             Ok(()) = self.ends.source.status.changed() => Wake::Status,
@@ -210,9 +224,10 @@ impl<K: Kernel> SyncLoop<K> {
         }
     }
 
-    /// The node's addresses, without those that only its DNS server has: no NodePort answers there.
-    fn take_addrs(&mut self) {
-        let mut addrs = self.ends.addrs.borrow_and_update().clone();
+    /// The node's network. Of its addresses those do not count that only its DNS server has: no NodePort answers there.
+    fn take_network(&mut self) {
+        let network = Arc::clone(&self.ends.network.borrow_and_update());
+        let mut addrs: BTreeSet<IpAddr> = network.addrs().collect();
         if let Some(dns) = &self.ends.dns {
             // A file that cannot be read costs NodePorts on one address too many.
             for addr in addresses::recorded(&dns.state_dir).unwrap_or_default() {
@@ -220,6 +235,12 @@ impl<K: Kernel> SyncLoop<K> {
             }
         }
         self.core.set_addrs(addrs);
+        self.core.set_network(network);
+    }
+
+    fn take_cgroups(&mut self) {
+        let cgroups = Arc::clone(&self.ends.cgroups.borrow_and_update());
+        self.core.set_cgroups(cgroups);
     }
 
     fn take_dns(&mut self) {
@@ -240,7 +261,8 @@ impl<K: Kernel> SyncLoop<K> {
     }
 
     fn round(&mut self) {
-        let round = self.core.round();
+        let mut round = self.core.round();
+        self.directory = None;
         if let Some(dns) = &self.ends.dns {
             dns.feed.publish(self.core.snapshot(), self.core.changes());
         }
@@ -249,7 +271,10 @@ impl<K: Kernel> SyncLoop<K> {
             self.begin_grace(ticket);
         }
         match self.attach() {
-            Ok(true) => tracing::info!(node = %self.core.view().name, "programs attached"),
+            Ok(true) => {
+                tracing::info!(node = %self.core.view().name, "programs attached");
+                self.core.attach_devices(&mut round);
+            }
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "programs cannot be attached: trying again"),
         }
@@ -306,19 +331,23 @@ impl<K: Kernel> SyncLoop<K> {
 
     /// Compares the kernel with what is believed; whether a round is needed.
     fn audit(&mut self) -> bool {
-        match self.core.reattach() {
-            Ok(false) => {}
-            Ok(true) => tracing::warn!("a link had been removed: programs attached again"),
+        let has_lost_links = match self.core.reattach() {
+            Ok(false) => false,
+            Ok(true) => {
+                tracing::warn!("a link had been removed: programs attached again");
+                true
+            }
             Err(error) => {
                 tracing::error!(%error, "programs cannot be attached");
                 self.publish();
+                true
             }
-        }
+        };
         let drift = match self.core.audit() {
             Ok(drift) => drift,
             Err(error) => {
                 tracing::warn!(%error, "the maps cannot be compared");
-                return false;
+                return has_lost_links;
             }
         };
         if let Some(first) = drift.first() {
@@ -330,7 +359,7 @@ impl<K: Kernel> SyncLoop<K> {
             );
             self.ends.metrics.count_drift(drift.len());
         }
-        !drift.is_empty() || !self.core.is_attached()
+        !drift.is_empty() || has_lost_links || !self.core.is_attached()
     }
 
     /// Logs warnings once, when they appear and when they go.

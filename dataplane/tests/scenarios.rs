@@ -6,7 +6,10 @@
 //!
 //! ```text
 //! == node NAME [ADDRESS …]       our node; first step
-//! == dns healthy|unhealthy VIP,VIP LISTENER,LISTENER    the node's DNS server; 'auto' for the VIPs
+//! == dns healthy|unhealthy VIP,VIP LISTENER,LISTENER    the node's DNS server; 'auto' or 'none' for the VIPs
+//! == network                     devices, routes and neighbours of the node, see `network`
+//! == cgroups UID=ID …            cgroups of pods
+//! == uplinks NAME …              the operator names the uplinks
 //! == limits services=4 …         maxima of the maps; before the first objects
 //! == apply                       YAML documents
 //! == delete KIND NAMESPACE/NAME  or KIND NAME
@@ -14,21 +17,26 @@
 //! == synced                      the first list is done; every `apply` before it was part of it
 //! == restart                     the daemon starts anew on the same maps, with nothing listed
 //! == expect                      all rows of the maps
+//! == attachments                 which programs each device carries
 //! == warnings                    all warnings
 //! ```
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test")]
 
-use std::collections::BTreeMap;
+#[path = "scenarios/network.rs"]
+mod network;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use compile::Limits;
+use compile::{Hooks, Limits};
+use dataplane::cgroups::PodCgroups;
 use dataplane::kernel::fake::Fake;
 use dataplane::kernel::faulty::Faulty;
 use dataplane::sync::core::Core;
-use model::{ClusterDns, Event, Kind, LocalDns, ObjectKey, ObjectName, api};
+use model::{CgroupId, ClusterDns, Event, Kind, LocalDns, Network, ObjectKey, ObjectName, api};
 
 struct Step {
     line: usize,
@@ -54,6 +62,9 @@ struct Run {
     node: String,
     addrs: Vec<std::net::IpAddr>,
     dns: Option<LocalDns>,
+    network: Arc<Network>,
+    cgroups: Arc<PodCgroups>,
+    uplinks: Option<Arc<BTreeSet<Arc<str>>>>,
     limits: Limits,
     core: Option<Core<Faulty<Fake>>>,
     /// What the source would list now.
@@ -100,6 +111,9 @@ fn run(steps: &[Step], variant: Variant) -> Result<(), String> {
         node: "node".to_owned(),
         addrs: Vec::new(),
         dns: None,
+        network: Arc::default(),
+        cgroups: Arc::default(),
+        uplinks: None,
         limits: Limits::default(),
         core: None,
         listed: BTreeMap::new(),
@@ -125,6 +139,7 @@ impl Run {
             ["dns", state, vips, listeners] => {
                 let vips = match *vips {
                     "auto" => ClusterDns::Auto,
+                    "none" => ClusterDns::Addrs(Vec::new()),
                     vips => ClusterDns::Addrs(vips.split(',').map(|ip| ip.parse().unwrap()).collect()),
                 };
                 let listeners = listeners.split(',').map(|addr| addr.parse().unwrap()).collect();
@@ -140,6 +155,22 @@ impl Run {
                     round(core);
                 }
             }
+            ["network"] => {
+                self.network = Arc::new(network::parse(&step.body));
+                self.see();
+            }
+            ["cgroups", cgroups @ ..] => {
+                let cgroup = |text: &&str| {
+                    let (uid, id) = text.split_once('=').unwrap();
+                    (uid.into(), CgroupId(id.parse().unwrap()))
+                };
+                self.cgroups = Arc::new(cgroups.iter().map(cgroup).collect());
+                self.see();
+            }
+            ["uplinks", names @ ..] => {
+                self.uplinks = Some(Arc::new(names.iter().map(|name| Arc::from(*name)).collect()));
+                self.see();
+            }
             ["limits", limits @ ..] => {
                 for limit in limits {
                     let (name, value) = limit.split_once('=').unwrap();
@@ -149,6 +180,10 @@ impl Run {
                         "services" => self.limits.services = value + 1,
                         "backends" => self.limits.backends = value + 1,
                         "slots" => self.limits.slots = value,
+                        "pods" => self.limits.subjects.pods = value + abi::PodId::FIRST.0,
+                        "local-pods" => self.limits.subjects.local_pods = value,
+                        "cgroups" => self.limits.subjects.cgroups = value,
+                        "devices" => self.limits.subjects.devices = value,
                         other => return Err(format!("no limit {other}")),
                     }
                 }
@@ -186,6 +221,18 @@ impl Run {
                 let rows = compile::render::render(core.kernel_mut().inner().maps(), &names);
                 same(&step.body, rows)?;
             }
+            ["attachments"] => {
+                self.converge()?;
+                let engine = self.core().engine();
+                let devices = engine.names().subjects.devices;
+                let text = |(index, hooks): (abi::IfIndex, Hooks)| match hooks {
+                    Hooks::Pod => format!("{} from_pod to_pod", devices[&index]),
+                    Hooks::Net => format!("{} from_net to_net", devices[&index]),
+                };
+                let mut rows: Vec<String> = engine.attachments().into_iter().map(text).collect();
+                rows.sort();
+                same(&step.body, rows)?;
+            }
             ["warnings"] => {
                 let mut warnings: Vec<String> = self.core().warnings().map(|w| w.to_string()).collect();
                 warnings.sort();
@@ -202,6 +249,21 @@ impl Run {
         core.set_addrs(self.addrs.iter().copied().collect());
         core.set_dns(self.dns.clone());
         self.core = Some(core);
+        self.show();
+    }
+
+    /// The daemon, if it runs, sees the node as it is now.
+    fn show(&mut self) {
+        if let Some(core) = &mut self.core {
+            core.set_network(Arc::clone(&self.network));
+            core.set_cgroups(Arc::clone(&self.cgroups));
+            core.set_uplinks(self.uplinks.clone());
+        }
+    }
+
+    fn see(&mut self) {
+        self.show();
+        self.core.iter_mut().for_each(round);
     }
 
     fn core(&mut self) -> &mut Core<Faulty<Fake>> {

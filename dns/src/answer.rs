@@ -15,6 +15,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 pub(crate) use self::maker::{MAX_SOA_TTL_SECS, SOA_SECS};
 use self::maker::{Maker, endpoint_label};
 use crate::config::{ClusterConfig, PodsMode};
+use crate::message::MIN_RECORD_BYTES;
 use crate::name::{ClusterName, ReverseName, SCHEMA_VERSION, parse, parse_reverse};
 use crate::zone::Zone;
 
@@ -34,8 +35,15 @@ pub struct Question<'a> {
     pub record_type: RecordType,
     /// Any number: the addresses of a headless Service are told beginning with that one, so that clients spread.
     pub rotation: usize,
-    /// How many records could fit into the message: of more, any so many are given, which is one too many to fit.
-    pub max_records: usize,
+    /// How many bytes the message may have: of records that do not fit, no more are made than show that.
+    pub max_bytes: usize,
+}
+
+impl Question<'_> {
+    /// How many records are one too many, whatever is in them.
+    const fn max_records(&self) -> usize {
+        self.max_bytes / MIN_RECORD_BYTES + 1
+    }
 }
 
 /// An answer.
@@ -269,7 +277,7 @@ impl Answering<'_> {
         });
         let mut seen = BTreeSet::new();
         let names = of_services.chain(of_endpoints).filter(|name| seen.insert(name.clone()));
-        names.take(self.question.max_records).collect()
+        names.take(self.question.max_records()).collect()
     }
 
     /// Whether the namespace is served.
@@ -295,7 +303,7 @@ impl Answering<'_> {
             return Err(without);
         }
         let chosen = addrs.iter().filter(is_asked_for).cycle().skip(self.question.rotation % count);
-        let chosen = chosen.take(count.min(self.question.max_records));
+        let chosen = chosen.take(count.min(self.question.max_records()));
         Ok(Answer::of(chosen.map(|addr| self.make.addr(self.question.name.clone(), *addr)).collect()))
     }
 }

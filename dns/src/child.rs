@@ -5,10 +5,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::feed::{Channel, FeedError, FromChild, Setup, ToChild, Update, descriptors};
 use crate::metrics::Metrics;
@@ -35,6 +37,8 @@ pub enum ChildError {
 
 /// Messages of daemons that wait to be carried out.
 const MESSAGES: usize = 64;
+/// How long a daemon may take to take an answer: nobody else is heard meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a child on the channel that its daemon gave it. Returns once it has drained. Call it before there is a second
 /// thread.
@@ -109,8 +113,10 @@ impl Child {
             }
         };
         tokio::spawn(converse(control, said.clone(), true));
-        if let Some(listener) = listener {
-            tokio::spawn(accept(listener, said));
+        match listener {
+            Some(listener) => drop(tokio::spawn(accept(listener, said))),
+            // No later daemon could end it: it ends with this one.
+            None => drop(said),
         }
         if let Some(resolver) = self.resolver.clone() {
             tokio::spawn(async move { resolver.watch_for_loops().await });
@@ -224,17 +230,14 @@ async fn accept(listener: OwnedFd, said: mpsc::Sender<Said>) {
     }
 }
 
-/// Hears one daemon out.
+/// Hears one daemon out. Answers go out whatever is still to be carried out: neither waits for the other.
 async fn converse(mut channel: Channel, said: mpsc::Sender<Said>, is_parent: bool) {
     let (reply, mut replies) = mpsc::channel(1);
+    let mut heard = None;
     loop {
         tokio::select! {
-            message = channel.receive() => match message {
-                Ok(Some(message)) => {
-                    if said.send(Said { message, reply: reply.clone() }).await.is_err() {
-                        return;
-                    }
-                }
+            message = channel.receive(), if heard.is_none() => match message {
+                Ok(Some(message)) => heard = Some(message),
                 Ok(None) => {
                     if is_parent {
                         tracing::warn!("the daemon is gone: answering on from the last zone");
@@ -246,19 +249,35 @@ async fn converse(mut channel: Channel, said: mpsc::Sender<Said>, is_parent: boo
                     return;
                 }
             },
-            Some(answer) = replies.recv() => {
-                let sent = match &answer {
-                    Reply::Message(message) => channel.send(message, &[]).await,
-                    Reply::Sockets(sockets) => {
-                        let message = FromChild::Sockets { udp: sockets.udp.len(), tcp: sockets.tcp.len() };
-                        channel.send(&message, &descriptors(sockets)).await
-                    }
-                };
-                if let Err(error) = sent {
+            place = said.reserve(), if heard.is_some() => match (place, heard.take()) {
+                (Ok(place), Some(message)) => place.send(Said { message, reply: reply.clone() }),
+                (Ok(_), None) => {}
+                (Err(_), _) => return,
+            },
+            Some(answer) = replies.recv() => match timeout(PATIENCE, tell(&channel, &answer)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
                     tracing::warn!(%error, "a daemon cannot be answered");
+                    return;
+                }
+                Err(_) => {
+                    tracing::warn!("a daemon takes no answer");
                     return;
                 }
             }
         }
     }
 }
+
+async fn tell(channel: &Channel, answer: &Reply) -> Result<(), FeedError> {
+    match answer {
+        Reply::Message(message) => channel.send(message, &[]).await,
+        Reply::Sockets(sockets) => {
+            let message = FromChild::Sockets { udp: sockets.udp.len(), tcp: sockets.tcp.len() };
+            channel.send(&message, &descriptors(sockets)).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -104,24 +104,30 @@ impl Forwarder {
         }
     }
 
-    /// Asks upstreams until one answers. The answer has the query's id. `None` if none answered in time.
-    pub(crate) async fn ask(
-        &self,
-        query: &RawQuery,
-        transport: Transport,
-        _permit: Permit,
-    ) -> Option<Vec<u8>> {
-        let began = Instant::now();
+    /// Asks upstreams until one answers, in the way in which the client asked. The answer has the query's id. `None` if
+    /// none answered in time.
+    pub(crate) async fn ask(&self, query: &RawQuery, transport: Transport) -> Option<Vec<u8>> {
         let first = match self.config.transport {
             config::Transport::AsAsked => transport,
             config::Transport::PreferUdp => Transport::Udp,
             config::Transport::ForceTcp => Transport::Tcp,
         };
+        self.ask_from(query, first, transport == Transport::Tcp).await
+    }
+
+    /// The same over UDP, and over TCP for an answer that does not fit there.
+    pub(crate) async fn ask_for_all(&self, query: &RawQuery) -> Option<Vec<u8>> {
+        let first = match self.config.transport {
+            config::Transport::AsAsked | config::Transport::PreferUdp => Transport::Udp,
+            config::Transport::ForceTcp => Transport::Tcp,
+        };
+        self.ask_from(query, first, true).await
+    }
+
+    async fn ask_from(&self, query: &RawQuery, first: Transport, takes_all: bool) -> Option<Vec<u8>> {
+        let began = Instant::now();
         let mut answer = self.ask_over(query, first).await;
-        if transport == Transport::Tcp
-            && first == Transport::Udp
-            && answer.as_deref().is_some_and(is_truncated)
-        {
+        if takes_all && first == Transport::Udp && answer.as_deref().is_some_and(is_truncated) {
             answer = self.ask_over(query, Transport::Tcp).await;
         }
         self.metrics.forwarded(answer.is_some().then(|| began.elapsed()));

@@ -2,7 +2,8 @@
 //! client takes.
 
 use hickory_proto::op::{Edns, Message, Metadata, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::rr::{DNSClass, Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use crate::answer::Answer;
 
@@ -17,8 +18,10 @@ pub(crate) const MAX_FORWARDED_BYTES: usize = 4096;
 /// What the length before a message over TCP can say.
 const MAX_TCP_BYTES: usize = 65_535;
 /// The smallest record: a pointer, type, class, TTL, length and an IPv4 address.
-const MIN_RECORD_BYTES: usize = 16;
+pub(crate) const MIN_RECORD_BYTES: usize = 16;
 
+/// OPT without options (RFC 6891, 6.1.2): ours has none.
+const OPT_BYTES: usize = 11;
 /// What follows a question's name.
 pub(crate) const TYPE_AND_CLASS_BYTES: usize = 4;
 
@@ -124,12 +127,8 @@ fn bare(query: &[u8; HEADER_BYTES], code: ResponseCode) -> Vec<u8> {
 }
 
 impl Request {
-    /// How many records can be in a response.
-    pub(crate) fn max_records(&self) -> usize {
-        self.limit_bytes() / MIN_RECORD_BYTES + 1
-    }
-
-    fn limit_bytes(&self) -> usize {
+    /// How many bytes a response may have.
+    pub(crate) fn limit_bytes(&self) -> usize {
         limit_bytes(self.transport, self.edns.as_ref().map(Edns::max_payload))
     }
 
@@ -201,27 +200,36 @@ impl Request {
         }
         message.metadata.truncation = true;
         message.authorities.clear();
-        let all = std::mem::take(&mut message.answers);
         // None always fits: a header, a question and OPT are under 300 bytes.
-        let (mut best, mut fits, mut too_many) = (Vec::new(), 0, all.len());
-        let mut tried = 0;
-        while tried < too_many {
-            message.answers = all.get(..tried).map(<[_]>::to_vec).unwrap_or_default();
-            match fitting(&message, limit) {
-                Some(bytes) => (best, fits) = (bytes, tried),
-                None => too_many = tried,
-            }
-            tried = fits + (too_many - fits).div_ceil(2);
-        }
-        best
+        let opt = if message.edns.is_some() { OPT_BYTES } else { 0 };
+        let count = answers_that_fit(&message, limit - opt);
+        message.answers.truncate(count);
+        fitting(&message, limit).unwrap_or_default()
     }
 }
 
 /// The message's bytes, if they are all there and not too many.
 fn fitting(message: &Message, limit: usize) -> Option<Vec<u8>> {
-    /// TC in the third byte of a header.
-    const TRUNCATED: u8 = 0x02;
-    let bytes = message.to_vec().ok()?;
-    let was_cut = bytes.get(2).is_some_and(|flags| flags & TRUNCATED != 0) && !message.metadata.truncation;
-    (bytes.len() <= limit && !was_cut).then_some(bytes)
+    /// A name is written as it is before it is compressed.
+    const NAME_BYTES: usize = 255;
+    let mut bytes = Vec::new();
+    let mut encoder = BinEncoder::new(&mut bytes);
+    // No need to write what is far too much.
+    encoder.set_max_size(u16::try_from(limit + NAME_BYTES).unwrap_or(u16::MAX));
+    message.emit(&mut encoder).ok()?;
+    let count = |at: usize| Some(usize::from(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?)));
+    let additionals = message.additionals.len() + usize::from(message.edns.is_some());
+    let is_whole = count(6)? == message.answers.len()
+        && count(8)? == message.authorities.len()
+        && count(10)? == additionals;
+    (is_whole && bytes.len() <= limit).then_some(bytes)
+}
+
+/// How many of the message's answers there is room for after its question.
+fn answers_that_fit(message: &Message, limit: usize) -> usize {
+    let mut bytes = Vec::new();
+    let mut encoder = BinEncoder::new(&mut bytes);
+    let begun = encoder.emit_vec(&[0; HEADER_BYTES]).and_then(|()| encoder.emit_all(message.queries.iter()));
+    let mut fits = |record: &&Record| record.emit(&mut encoder).is_ok() && encoder.len() <= limit;
+    begun.map_or(0, |_| message.answers.iter().take_while(|record| fits(record)).count())
 }

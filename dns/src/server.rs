@@ -1,5 +1,6 @@
 //! Servers: packets in, packets out. What a query means is decided by [`Resolver`]; [`udp`] and [`tcp`] move bytes.
 
+mod alias;
 mod connections;
 mod listen;
 mod looping;

@@ -2,13 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
+use abi::{FlowKey, FlowValue};
 use tokio::sync::mpsc;
 
-use super::Query;
 use super::reports::{
     EndpointReport, FrontendReport, MapReport, ServiceReport, SourceReport, StatusReport, SyncReport,
     WarningReport,
 };
+use super::{Ends, Query};
+use crate::directory::Directory;
+use crate::events;
+use crate::events::testing::MemoryRing;
+use crate::explain;
+use crate::explain::testing::cluster;
+use crate::flows::FlowSource;
+use crate::kernel::KernelError;
+use crate::kernel::fake::Fake;
+use crate::sync::core::Core;
 
 /// What a [`FakeLoop`] says.
 #[derive(Clone, Debug)]
@@ -40,18 +52,24 @@ impl FakeLoop {
         }
     }
 
-    /// Answers until nobody can ask any more.
+    /// Answers until nobody can ask any more. Of policies and pods it has those of a small cluster.
     pub(crate) fn start(self) -> mpsc::Sender<Query> {
         let (sender, mut queries) = mpsc::channel(16);
         tokio::spawn(async move {
+            let core = cluster();
             while let Some(query) = queries.recv().await {
-                self.answer(query);
+                self.answer(&core, query);
             }
         });
         sender
     }
 
-    fn answer(&self, query: Query) {
+    /// The ends of an admin socket that asks it. No packet is ever dropped and nothing flows.
+    pub(crate) fn ends(self) -> Ends {
+        ends(self.start())
+    }
+
+    fn answer(&self, core: &Core<Fake>, query: Query) {
         // Who asked may have gone, here as there.
         match query {
             Query::Status(to) => drop(to.send(self.status.clone())),
@@ -59,7 +77,34 @@ impl FakeLoop {
             Query::Endpoints(to) => drop(to.send(self.endpoints.clone())),
             Query::Maps(to) => drop(to.send(self.maps.clone())),
             Query::Dump(to) => drop(to.send(self.dump.clone())),
+            Query::Policies(to) => drop(to.send(explain::policies(&core.sources()))),
+            Query::Pods(to) => drop(to.send(explain::pods(&core.sources()))),
+            Query::Explain(question, to) => drop(to.send(explain::explain(&core.sources(), &question))),
+            Query::Directory(to) => {
+                let directory = Directory::new(core.snapshot(), core.view(), core.engine());
+                drop(to.send(Arc::new(directory)));
+            }
         }
+    }
+}
+
+/// The ends of an admin socket whose queries go there.
+pub(crate) fn ends(queries: mpsc::Sender<Query>) -> Ends {
+    ends_with(queries, MemoryRing::pair().0)
+}
+
+/// The same, with a ring buffer of events.
+pub(crate) fn ends_with(queries: mpsc::Sender<Query>, ring: MemoryRing) -> Ends {
+    let (drops, read) = events::read(ring);
+    tokio::spawn(read);
+    Ends { queries, dns: None, drops, flows: Arc::new(NoFlows), metrics: Arc::default() }
+}
+
+struct NoFlows;
+
+impl FlowSource for NoFlows {
+    fn for_each(&self, _: &mut dyn FnMut(FlowKey, FlowValue)) -> Result<(), KernelError> {
+        Ok(())
     }
 }
 

@@ -2,11 +2,16 @@
 //! docs/operations.md lists them. A field that the other side does not know is passed over, one that it does not send
 //! is empty, so that a command and a daemon of neighbouring versions understand each other.
 
+mod flow;
+mod policy;
+
 use std::collections::BTreeMap;
 
 use ::dns::metrics::{CODES, TYPES};
 use serde::{Deserialize, Serialize};
 
+pub use self::flow::{DropReport, EndReport, FlowReport, FlowsReport, LegReport};
+pub use self::policy::{ExplainReport, PathReport, PodReport, PolicyReport, SideReport, VerdictReport};
 use crate::dns::supervisor::NodeDns;
 
 /// `/status`.

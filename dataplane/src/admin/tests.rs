@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 
-use super::fake_loop::FakeLoop;
+use super::fake_loop::{FakeLoop, ends};
 use super::*;
 use crate::client::fetch;
 
@@ -38,7 +38,7 @@ impl Drop for StateDir {
 async fn every_report_comes_over_the_socket_as_the_loop_gave_it() {
     let dir = StateDir::new("reports");
     let says = FakeLoop::new();
-    tokio::spawn(serve(bind(&dir.0).unwrap(), says.clone().start(), None));
+    tokio::spawn(serve(bind(&dir.0).unwrap(), says.clone().ends()));
 
     let (code, body) = dir.get("/status").await;
     assert_eq!((code, serde_json::from_str(&body).ok()), (200, Some(says.status)));
@@ -66,14 +66,14 @@ async fn the_socket_of_a_killed_daemon_is_replaced() {
     fs::create_dir_all(&dir.0).unwrap();
     drop(StdListener::bind(dir.socket()).unwrap());
     assert!(dir.socket().exists(), "a socket file outlives its socket");
-    tokio::spawn(serve(bind(&dir.0).unwrap(), FakeLoop::new().start(), None));
+    tokio::spawn(serve(bind(&dir.0).unwrap(), FakeLoop::new().ends()));
     assert_eq!(dir.get("/status").await.0, 200);
 }
 
 #[tokio::test]
 async fn the_socket_of_a_daemon_that_lives_is_not_taken() {
     let dir = StateDir::new("alive");
-    tokio::spawn(serve(bind(&dir.0).unwrap(), FakeLoop::new().start(), None));
+    tokio::spawn(serve(bind(&dir.0).unwrap(), FakeLoop::new().ends()));
     let error = bind(&dir.0).unwrap_err();
     assert!(error.to_string().contains(SOCKET_NAME), "{error}");
     assert_eq!(dir.get("/status").await.0, 200);
@@ -105,7 +105,7 @@ async fn a_loop_that_is_gone_is_said_to_at_once() {
     let dir = StateDir::new("gone");
     let (queries, receiver) = mpsc::channel(1);
     drop(receiver);
-    tokio::spawn(serve(bind(&dir.0).unwrap(), queries, None));
+    tokio::spawn(serve(bind(&dir.0).unwrap(), ends(queries)));
     let (code, text) = dir.get("/status").await;
     assert_eq!(code, 503);
     assert!(text.contains("the sync loop has ended"), "{text}");

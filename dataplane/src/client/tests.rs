@@ -16,7 +16,7 @@ fn filter(state_dir: &Path, service: Option<&str>, namespace: Option<&str>) -> F
 
 /// Runs what blocks beside a served admin socket.
 async fn ask<T: Send + 'static>(dir: &StateDir, question: impl FnOnce(&Path) -> T + Send + 'static) -> T {
-    tokio::spawn(serve(bind(&dir.0).unwrap(), FakeLoop::new().start(), None));
+    tokio::spawn(serve(bind(&dir.0).unwrap(), FakeLoop::new().ends()));
     let path = dir.0.clone();
     tokio::task::spawn_blocking(move || question(&path)).await.unwrap()
 }

@@ -40,12 +40,12 @@ pub enum AddressError {
 }
 
 /// Puts addresses on `lo` that this namespace does not have, and takes away those of an earlier start that are not wanted
-/// any more. An address that somebody else put somewhere is used as it is.
+/// any more. An address that somebody else put somewhere is used as it is. Returns what was added.
 ///
 /// # Errors
 ///
 /// The first address that cannot be had; what could be done is done.
-pub async fn put(state_dir: &Path, wanted: &BTreeSet<IpAddr>) -> Result<(), AddressError> {
+pub async fn put(state_dir: &Path, wanted: &BTreeSet<IpAddr>) -> Result<BTreeSet<IpAddr>, AddressError> {
     let handle = open()?;
     let present = list(&handle).await?;
     let ours = recorded(state_dir).map_err(AddressError::File)?;
@@ -69,7 +69,7 @@ pub async fn put(state_dir: &Path, wanted: &BTreeSet<IpAddr>) -> Result<(), Addr
         result = result.and(remove(&handle, *addr).await);
     }
     record(state_dir, &kept.union(&missing).copied().collect())?;
-    result
+    result.map(|()| missing)
 }
 
 /// Takes away what [`put`] added, for `ferrule cleanup`; whether there was anything.

@@ -5,15 +5,17 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::dns::feed::{Channel, FeedError, FromChild, ToChild};
 use ::dns::server::Sockets;
-use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -65,7 +67,7 @@ impl Predecessor {
                 tracing::warn!(path = %path.display(), "the DNS process there does not answer: it is ended");
             }
         }
-        kill_noted(path);
+        kill_noted(path).await;
         None
     }
 
@@ -126,18 +128,34 @@ fn noted(socket: &Path) -> PathBuf {
     socket.with_added_extension("pid")
 }
 
-/// Ends the process that was noted, if it is still what it was.
-fn kill_noted(socket: &Path) {
-    let Some(pid) = fs::read_to_string(noted(socket)).ok().and_then(|text| text.trim().parse::<i32>().ok())
-    else {
+/// Whether a process is a DNS child.
+pub fn is_child(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"ferrule\0dns\0child\0")
+}
+
+/// Ends the process that was noted, if it is still what it was, and waits until it has let go of its sockets.
+async fn kill_noted(socket: &Path) {
+    let noted = fs::read_to_string(noted(socket)).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(pid) = noted.and_then(rustix::process::Pid::from_raw) else { return };
+    // From here on the number means this process and no later one.
+    let Ok(process) = pidfd_open(pid, PidfdFlags::NONBLOCK) else { return };
+    if !is_child(pid.as_raw_nonzero().get().unsigned_abs()) {
         return;
-    };
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    if command.starts_with(b"ferrule\0dns\0child\0")
-        && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGKILL)
-    {
-        tracing::warn!(pid, %error, "a DNS process that hangs cannot be ended");
     }
+    let ended = match pidfd_send_signal(&process, Signal::KILL).map_err(io::Error::from) {
+        Ok(()) => ended(process).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
+        tracing::warn!(pid = pid.as_raw_nonzero().get(), %error, "a DNS process that hangs cannot be ended");
+    }
+}
+
+async fn ended(process: OwnedFd) -> io::Result<()> {
+    #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd is the same descriptor all its life")]
+    let process = AsyncFd::with_interest(process, Interest::READABLE)?;
+    // Readable once it has ended (pidfd_open(2)).
+    timeout(PATIENCE, process.readable()).await.map_err(|_| io::ErrorKind::TimedOut)?.map(drop)
 }
 
 /// The child that listens as [`NEXT`] is the one that serves.

@@ -77,7 +77,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Tells it what to serve, on which sockets, and where the next daemon finds it.
+    /// Tells it what to serve, on which sockets, and where the next daemon finds it. Where none can it ends with this one.
     ///
     /// # Errors
     ///
@@ -86,12 +86,12 @@ impl Process {
         &self,
         setup: &Setup,
         sockets: &Sockets,
-        listener: &UnixListener,
+        listener: Option<&UnixListener>,
     ) -> Result<(), ProcessError> {
         self.send(&ToChild::Setup(Box::new(setup.clone()))).await?;
         let announced = ToChild::Sockets { udp: sockets.udp.len(), tcp: sockets.tcp.len() };
         let mut passed = descriptors(sockets);
-        passed.push(listener.as_fd());
+        passed.extend(listener.map(AsFd::as_fd));
         patient(self.channel.send(&announced, &passed)).await
     }
 

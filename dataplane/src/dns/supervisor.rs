@@ -1,10 +1,8 @@
 //! Keeps a DNS child serving: holds the sockets, feeds the zone, starts another child when one ends or hangs.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +11,21 @@ use ::dns::config::DnsConfig;
 use ::dns::feed::{FromChild, Setup, ToChild, Update};
 use ::dns::metrics::Counters;
 use ::dns::record;
-use ::dns::server::{Sockets, bind};
 use hickory_proto::rr::Name;
 use model::{ClusterDns, LocalDns, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use self::held::{Held, wanted_of};
 use super::addresses;
 use super::handover::{self, Predecessor};
-use super::prober::{self, Health};
+use super::prober::Health;
 use super::process::{Heard, Process, ProcessError};
 use super::settings::OwnAddrs;
-use super::upstreams;
+use super::silent;
 use super::zone_feed::{ZoneFeed, serial_now};
+
+mod held;
 
 /// Between tries to get addresses that are taken.
 const BIND_RETRY: Duration = Duration::from_secs(5);
@@ -40,10 +40,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long queries wait for the first list: clients ask again after five seconds.
 const FIRST_LIST: Duration = Duration::from_secs(2);
-/// How long a child that serves has at least before it is said to hang.
-const HANG_TIME: Duration = Duration::from_secs(3);
-/// Questions in a row without an answer after which a child is ended: it hangs.
+/// Rounds of questions in a row without an answer after which a child is ended: it hangs.
 const HANGS: u32 = 12;
+/// Of so many questions in a row without an answer each first one is a reason to look for the addresses: somebody may have
+/// taken one from `lo`.
+const PUT_BACK: u32 = 4;
 /// How long whoever asks for counters waits.
 const ANSWER: Duration = Duration::from_millis(500);
 /// Between looks at the child's counters.
@@ -118,9 +119,13 @@ pub async fn start(config: NodeDnsConfig) -> NodeDns {
     let feed = Arc::new(ZoneFeed::default());
     let predecessors = Predecessor::find(&config.state_dir).await;
     // A child of the daemon before answers: pods go on asking it. Without one they are sent here once ours does.
-    let is_served = predecessors.iter().any(|p| p.sockets.as_ref().is_some_and(|s| are_wanted(&config, s)));
-    let here =
-        LocalDns { vips: config.vips.clone(), listeners: config.listen.clone(), is_healthy: is_served };
+    let offered = predecessors.iter().filter_map(|p| p.sockets.as_ref());
+    let served = offered.map(|sockets| wanted_of(&config, sockets)).find(|addrs| !addrs.is_empty());
+    let here = LocalDns {
+        vips: config.vips.clone(),
+        is_healthy: served.is_some(),
+        listeners: served.unwrap_or_else(|| config.listen.clone()),
+    };
     let (here_sender, here) = watch::channel(Some(here));
     let (state_sender, state) = watch::channel(DnsState::default());
     let (counters, questions) = mpsc::channel(4);
@@ -155,22 +160,10 @@ struct Supervisor {
     counted_before: Counters,
 }
 
-/// What the supervisor holds for its children.
-struct Held {
-    sockets: Sockets,
-    /// Where they are bound: what of the addresses wanted can be had.
-    addrs: Vec<SocketAddr>,
-    listener: UnixListener,
-    upstreams: Option<watch::Receiver<Vec<SocketAddr>>>,
-    health: watch::Receiver<Health>,
-    /// Children of daemons before, that serve until ours does.
-    predecessors: Vec<Predecessor>,
-}
-
 impl Supervisor {
     async fn run(mut self, mut predecessors: Vec<Predecessor>) {
         let mut held = loop {
-            match self.prepare(std::mem::take(&mut predecessors)).await {
+            match Held::prepare(&self.config, &self.own, std::mem::take(&mut predecessors)).await {
                 Ok(held) => break held,
                 Err(problem) => {
                     tracing::error!(
@@ -178,7 +171,7 @@ impl Supervisor {
                         BIND_RETRY.as_secs()
                     );
                     self.state.send_modify(|state| state.problem = Some(problem));
-                    self.here.send_replace(None);
+                    self.here.send_replace(Some(silent(self.config.listen.clone())));
                     sleep(BIND_RETRY).await;
                     while self.questions.try_recv().is_ok() {}
                     predecessors = Predecessor::find(&self.config.state_dir).await;
@@ -204,63 +197,6 @@ impl Supervisor {
         }
     }
 
-    /// Sockets: those of the daemon before, if they are what is wanted, else new ones.
-    async fn prepare(&self, mut predecessors: Vec<Predecessor>) -> Result<Held, String> {
-        let state_dir = &self.config.state_dir;
-        let wanted: BTreeSet<IpAddr> = self.config.listen.iter().map(SocketAddr::ip).collect();
-        if let Err(error) = addresses::put(state_dir, &wanted).await {
-            // One family may be switched off on this node: the other is served.
-            tracing::warn!(%error, "an address for DNS cannot be had");
-        }
-        let mut sockets = None;
-        for predecessor in &mut predecessors {
-            let offered = predecessor.sockets.take();
-            if let Some(offered) = offered.filter(|offered| are_wanted(&self.config, offered)) {
-                tracing::info!("taking over the sockets of the DNS process before");
-                sockets.get_or_insert(offered);
-            }
-        }
-        let is_served = sockets.is_some();
-        let sockets = self.bind_missing(sockets.unwrap_or_default())?;
-        let listener = handover::listen(state_dir).map_err(|(path, e)| format!("{}: {e}", path.display()))?;
-        let upstreams = upstreams::file_of(&self.config.dns).map(|file| {
-            let mut own = self.own.clone();
-            own.service = match &self.config.vips {
-                ClusterDns::Addrs(addrs) => addrs.clone(),
-                ClusterDns::Auto => Vec::new(),
-            };
-            upstreams::follow(file, own)
-        });
-        let (health_sender, health) = watch::channel(Health { is_healthy: is_served, failures: 0 });
-        if let Some(addr) = sockets.addrs().first() {
-            tokio::spawn(prober::run(*addr, self.config.cluster_domain.clone(), health_sender));
-        }
-        let addrs = sockets.addrs();
-        Ok(Held { sockets, addrs, listener, upstreams, health, predecessors })
-    }
-
-    /// Binds every address that can be had and is not bound already.
-    fn bind_missing(&self, mut all: Sockets) -> Result<Sockets, String> {
-        let present = all.addrs();
-        let mut problem = String::new();
-        for addr in self.config.listen.iter().filter(|addr| !present.contains(addr)) {
-            match bind(&[*addr], self.config.workers) {
-                Ok(sockets) => {
-                    all.udp.extend(sockets.udp);
-                    all.tcp.extend(sockets.tcp);
-                }
-                // A family that is switched off: the other one is served.
-                Err(error) if is_missing(&error.source) => {
-                    problem = error.to_string();
-                    tracing::warn!("{error}");
-                }
-                // Half a server is worse than none: the Service's ordinary endpoints answer.
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        if all.udp.is_empty() { Err(problem) } else { Ok(all) }
-    }
-
     /// One child from its start to its end; why it ended.
     async fn run_child(&mut self, held: &mut Held) -> String {
         let mut process = match Process::start(&self.config.child_args) {
@@ -278,8 +214,10 @@ impl Supervisor {
 
     async fn serve(&mut self, process: &mut Process, held: &mut Held) -> Result<String, ProcessError> {
         let setup = Setup { config: self.config.dns.clone(), workers: self.config.workers };
-        process.set_up(&setup, &held.sockets, &held.listener).await?;
-        handover::note(&self.config.state_dir, process.pid());
+        process.set_up(&setup, &held.sockets, held.listener.as_ref()).await?;
+        if held.listener.is_some() {
+            handover::note(&self.config.state_dir, process.pid());
+        }
         if let Some(upstreams) = &mut held.upstreams {
             let addrs = upstreams.borrow_and_update().clone();
             self.state.send_modify(|state| state.upstreams.clone_from(&addrs));
@@ -298,14 +236,14 @@ impl Supervisor {
         let mut count = interval(COUNT);
         count.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let began = Instant::now();
-        let mut serves_since = None;
+        let (mut serves, mut silent_rounds) = (false, 0);
         loop {
-            let health = *held.health.borrow_and_update();
-            self.report(&snapshot, health, held);
+            let health = held.health.borrow_and_update().clone();
+            self.report(&snapshot, &health, held);
             tokio::select! {
                 heard = process.hear() => match heard {
                     Heard::Message(FromChild::Serving) => {
-                        serves_since.get_or_insert_with(Instant::now);
+                        serves = true;
                         self.is_serving(process, held).await;
                     }
                     Heard::Message(FromChild::Counters(counters)) => self.take_counters(*counters),
@@ -326,11 +264,14 @@ impl Supervisor {
                     process.send(&ToChild::Upstreams(changed)).await?;
                 },
                 Ok(()) = held.health.changed() => {
-                    let failures = held.health.borrow().failures;
+                    let health = held.health.borrow().clone();
+                    if health.failures() % PUT_BACK == 1 {
+                        self.put_back().await;
+                    }
                     // Failures of the child before it are not its own.
-                    let has_had_time = serves_since.is_some_and(|since| since.elapsed() > HANG_TIME);
-                    if failures >= HANGS && has_had_time {
-                        tracing::error!(count = failures, "the DNS process does not answer: it is ended");
+                    silent_rounds = if serves { health.silent_rounds().min(silent_rounds + 1) } else { 0 };
+                    if silent_rounds >= HANGS {
+                        tracing::error!(count = silent_rounds, "the DNS process does not answer: it is ended");
                         return Ok(process.end().await);
                     }
                 },
@@ -365,7 +306,8 @@ impl Supervisor {
         for predecessor in held.predecessors.drain(..) {
             predecessor.drain().await;
         }
-        if let Err(error) = handover::promote(&self.config.state_dir)
+        if held.listener.is_some()
+            && let Err(error) = handover::promote(&self.config.state_dir)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, "the next daemon may not find the DNS process");
@@ -386,25 +328,36 @@ impl Supervisor {
         }
     }
 
-    fn report(&self, snapshot: &Snapshot, health: Health, held: &Held) {
+    /// Sends queries where the server answers. Where it answers nowhere it keeps its addresses: queries wait there.
+    fn report(&self, snapshot: &Snapshot, health: &Health, held: &Held) {
         let vips = self.config.vips.addrs(snapshot);
+        let (answering, silent) = (health.healthy(), health.unhealthy());
+        let is_healthy = !answering.is_empty();
+        let problem = (is_healthy && !silent.is_empty()).then(|| {
+            let silent: Vec<String> = silent.iter().map(SocketAddr::to_string).collect();
+            format!("no answer at {}: clients of that family ask the Service's endpoints", silent.join(", "))
+        });
         self.state.send_if_modified(|state| {
-            let differs = state.is_healthy != health.is_healthy || state.vips != vips;
-            if state.is_healthy != health.is_healthy {
-                if health.is_healthy {
+            let differs = state.is_healthy != is_healthy || state.vips != vips || state.problem != problem;
+            if state.is_healthy != is_healthy {
+                if is_healthy {
                     tracing::info!("the node's DNS server answers");
                 } else {
                     tracing::warn!("the node's DNS server does not answer: the Service's endpoints are asked, where there are any");
                 }
             }
-            state.is_healthy = health.is_healthy;
+            if let Some(problem) = problem.as_ref().filter(|problem| state.problem.as_ref() != Some(*problem)) {
+                tracing::warn!("the node's DNS server: {problem}");
+            }
+            state.is_healthy = is_healthy;
             state.vips = vips;
+            state.problem = problem;
             differs
         });
         let here = LocalDns {
             vips: self.config.vips.clone(),
-            listeners: held.addrs.clone(),
-            is_healthy: health.is_healthy,
+            listeners: if is_healthy { answering } else { held.addrs.clone() },
+            is_healthy,
         };
         self.here.send_if_modified(|known| {
             let differs = known.as_ref() != Some(&here);
@@ -414,18 +367,20 @@ impl Supervisor {
             differs
         });
     }
-}
 
-/// Whether sockets are bound to nothing but addresses wanted.
-fn are_wanted(config: &NodeDnsConfig, offered: &Sockets) -> bool {
-    let offered = offered.addrs();
-    !offered.is_empty() && offered.iter().all(|addr| config.listen.contains(addr))
-}
-
-/// Whether the node lacks the address, or its whole family.
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
+    /// Addresses that somebody took from `lo`, back in their place.
+    async fn put_back(&self) {
+        let wanted = self.config.listen.iter().map(SocketAddr::ip).collect();
+        match addresses::put(&self.config.state_dir, &wanted).await {
+            Ok(added) => {
+                for addr in added {
+                    tracing::warn!(%addr, "an address of the DNS server was gone from lo: it is put back");
+                }
+            }
+            // A family that is switched off stays so, and was told of at the start.
+            Err(error) => tracing::debug!(%error, "an address for DNS cannot be had"),
+        }
+    }
 }
 
 /// Resolves when no child of a daemon before is alive, and the first list has had its time.

@@ -1,8 +1,11 @@
 //! A kernel that fails by plan: a wrapper for tests of what happens when writes do not come through.
 
-use abi::{BackendId, ServiceId};
-use compile::{Dump, Limits, Op};
+use std::collections::BTreeMap;
 
+use abi::{BackendId, IfIndex, ServiceId};
+use compile::{Dump, Hooks, Limits, Op};
+
+use super::live::Live;
 use super::{Counters, GraceWait, Kernel, KernelError, map_of};
 
 /// Fails a share of the writes, chosen by a seeded generator, until told to stop.
@@ -67,6 +70,14 @@ impl<K: Kernel> Kernel for Faulty<K> {
         self.inner.attach()
     }
 
+    fn attach_devices(&mut self, wanted: &BTreeMap<IfIndex, Hooks>) -> Vec<KernelError> {
+        self.inner.attach_devices(wanted)
+    }
+
+    fn check_devices(&mut self) -> usize {
+        self.inner.check_devices()
+    }
+
     fn attached(&mut self) -> Vec<&'static str> {
         self.inner.attached()
     }
@@ -77,6 +88,10 @@ impl<K: Kernel> Kernel for Faulty<K> {
 
     fn counters(&mut self, services: &[ServiceId], backends: &[BackendId]) -> Result<Counters, KernelError> {
         self.inner.counters(services, backends)
+    }
+
+    fn live(&self) -> &dyn Live {
+        self.inner.live()
     }
 
     fn grace(&mut self) -> Result<GraceWait, KernelError> {

@@ -1,28 +1,43 @@
 //! The running kernel: pinned maps and links, loaded through aya, written by batches and through mappings.
 
 mod attach;
+mod devices;
+pub mod events;
+mod filters;
+pub mod flows;
 mod grace;
+mod live;
 mod loader;
 mod maps;
 mod pins;
+mod policy;
+mod subjects;
 mod sys;
 
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use abi::{
     Addr, BackendEntry, BackendId, BackendStats, CidrKey, DropReason, FrontendKey, FrontendValue, IdKey,
-    IdKind, LAYOUT_DIGEST, LAYOUT_VERSION, NodeAddrValue, ServiceEntry, ServiceId, ServiceStats,
+    IdKind, IfIndex, LAYOUT_DIGEST, LAYOUT_VERSION, NodeAddrValue, ServiceEntry, ServiceId, ServiceStats,
 };
 use aya_obj::generated::bpf_attach_type;
-use compile::{Dump, Limits, Op};
+use compile::{Dump, Hooks, Limits, Op, PolicyLimits, SubjectLimits};
 
 use self::attach::Cgroup;
+use self::devices::Devices;
+use self::events::EventRing;
+use self::flows::FlowMaps;
 use self::grace::GracePeriod;
+use self::live::LiveMaps;
 use self::loader::LoadOptions;
 use self::maps::{PerCpuCounters, Services, Slots, Table};
 use self::pins::{Found, Pins};
+use self::policy::PolicyMaps;
+use self::subjects::SubjectMaps;
+use super::live::Live;
 use super::{Counters, GraceWait, Kernel, KernelError};
 
 /// A program and the hook that it belongs to.
@@ -94,6 +109,7 @@ pub struct Real {
     limits: Limits,
     start: Start,
     grace: Arc<GracePeriod>,
+    devices: Devices,
     frontends: Table<FrontendKey, FrontendValue>,
     service_cidrs: Table<CidrKey, u32>,
     services: Services,
@@ -101,6 +117,9 @@ pub struct Real {
     backends: Table<BackendId, BackendEntry>,
     node_addrs: Table<Addr, NodeAddrValue>,
     ids: Table<IdKey, u32>,
+    subjects: SubjectMaps,
+    live: LiveMaps,
+    policy: PolicyMaps,
     service_stats: Table<ServiceId, ServiceStats>,
     backend_stats: Table<BackendId, BackendStats>,
     drops: PerCpuCounters,
@@ -146,6 +165,7 @@ impl Real {
             limits: &config.limits,
             socket_entries: config.socket_entries,
             host_netns_cookie,
+            cgroup_level: cgroup.level,
         })?;
         loader::load_programs(&mut ebpf)?;
 
@@ -164,10 +184,14 @@ impl Real {
             backends: Table::new("BACKENDS", open("BACKENDS")?)?,
             node_addrs: Table::new("NODE_ADDRS", open("NODE_ADDRS")?)?,
             ids,
+            subjects: SubjectMaps::open(open)?,
+            live: LiveMaps::open(open)?,
+            policy: PolicyMaps::open(open)?,
             service_stats: Table::new("SERVICE_STATS", open("SERVICE_STATS")?)?,
             backend_stats: Table::new("BACKEND_STATS", open("BACKEND_STATS")?)?,
             drops: PerCpuCounters::new("DROPS", open("DROPS")?)?,
             grace: Arc::new(GracePeriod::new()?),
+            devices: Devices::default(),
             limits: config.limits.clone(),
             pins,
             cgroup,
@@ -191,11 +215,34 @@ impl Real {
     ///
     /// The map cannot be read.
     pub fn socket_entries(&self) -> Result<u32, KernelError> {
-        let path = self.pins.path("SOCKETS");
-        let fd = sys::obj_get(&path).map_err(|source| KernelError::Pin { path, source })?;
+        let fd = self.open_map("SOCKETS")?;
         let info =
             sys::map_info(fd.as_fd()).map_err(|source| KernelError::Read { map: "SOCKETS", source })?;
         Ok(info.max_entries)
+    }
+
+    /// Opens a pinned map.
+    fn open_map(&self, name: &'static str) -> Result<OwnedFd, KernelError> {
+        let path = self.pins.path(name);
+        sys::obj_get(&path).map_err(|source| KernelError::Pin { path, source })
+    }
+
+    /// The tables of conversations.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be opened.
+    pub fn flows(&self) -> Result<FlowMaps, KernelError> {
+        FlowMaps::open(|name| self.open_map(name))
+    }
+
+    /// The reading end of the ring buffer of events.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened or mapped.
+    pub fn events(&self) -> Result<EventRing, KernelError> {
+        EventRing::open(|name| self.open_map(name))
     }
 
     /// How this start found the pins.
@@ -214,6 +261,8 @@ impl Real {
             backends: self.backends.max_entries().min(self.backend_stats.max_entries()),
             node_addrs: self.node_addrs.max_entries(),
             ids: self.ids.max_entries(),
+            policy: self.policy.limits(&self.limits.policy),
+            subjects: self.subjects.limits(),
         }
     }
 
@@ -260,6 +309,7 @@ impl Real {
                 self.ids.put_all(&keys, &values)
             }
             Some(Op::DeleteId(_)) => self.ids.delete_all(&run!(Op::DeleteId(k) => *k).collect::<Vec<_>>()),
+            Some(Op::Subject(_)) => run!(Op::Subject(op) => op).map(|op| self.subjects.apply(op)).collect(),
             Some(Op::ResetServiceStats(_)) => {
                 let keys: Vec<_> = run!(Op::ResetServiceStats(id) => *id).collect();
                 self.service_stats.put_all(&keys, &vec![ServiceStats::default(); keys.len()])
@@ -268,13 +318,15 @@ impl Real {
                 let keys: Vec<_> = run!(Op::ResetBackendStats(id) => *id).collect();
                 self.backend_stats.put_all(&keys, &vec![BackendStats::default(); keys.len()])
             }
+            Some(Op::Policy(_)) => run!(Op::Policy(op) => op).map(|op| self.policy.apply(op)).collect(),
         }
     }
 }
 
 impl Kernel for Real {
     fn dump(&mut self) -> Result<Dump, KernelError> {
-        let mut dump = Dump::default();
+        let mut dump =
+            Dump { subjects: self.subjects.dump()?, policy: self.policy.dump()?, ..Dump::default() };
         self.frontends.for_each(|k, v| {
             dump.frontends.insert(k, v);
         })?;
@@ -330,6 +382,14 @@ impl Kernel for Real {
         Ok(())
     }
 
+    fn attach_devices(&mut self, wanted: &BTreeMap<IfIndex, Hooks>) -> Vec<KernelError> {
+        self.devices.put_in_force(&mut self.ebpf, &self.pins, wanted)
+    }
+
+    fn check_devices(&mut self) -> usize {
+        self.devices.check(&self.pins)
+    }
+
     fn attached(&mut self) -> Vec<&'static str> {
         PROGRAMS
             .iter()
@@ -354,6 +414,10 @@ impl Kernel for Real {
             counters.drops.push((reason, self.drops.sum(reason as u32)?));
         }
         Ok(counters)
+    }
+
+    fn live(&self) -> &dyn Live {
+        &self.live
     }
 
     fn grace(&mut self) -> Result<GraceWait, KernelError> {
@@ -391,19 +455,38 @@ pub struct Verified {
 /// The maps cannot be created.
 pub fn verify_programs() -> Result<Vec<Verified>, KernelError> {
     // The smallest maps that the programs accept: the verifier does not look at their sizes.
-    let limits =
-        Limits { frontends: 8, service_cidrs: 8, services: 8, slots: 8, backends: 8, node_addrs: 8, ids: 8 };
+    let limits = Limits {
+        frontends: 8,
+        service_cidrs: 8,
+        services: 8,
+        slots: 8,
+        backends: 8,
+        node_addrs: 8,
+        ids: 8,
+        subjects: SubjectLimits::for_pods(8),
+        policy: PolicyLimits {
+            identities: 8,
+            identity_cidrs: 8,
+            verdicts: 8,
+            port_classes: 8,
+            policies: 8,
+            rules: 8,
+        },
+    };
     let mut ebpf = loader::load_maps(&LoadOptions {
         pin_dir: None,
         limits: &limits,
         socket_entries: 256,
         host_netns_cookie: 0,
+        cgroup_level: 0,
     })?;
     Ok(PROGRAMS
         .iter()
-        .map(|spec| Verified {
-            program: spec.name,
-            result: loader::load_program(&mut ebpf, spec.name).map(|program| {
+        .map(|spec| spec.name)
+        .chain(devices::PROGRAMS)
+        .map(|name| Verified {
+            program: name,
+            result: loader::load_program(&mut ebpf, name).map(|program| {
                 program.info().ok().and_then(|info| info.verified_instruction_count()).unwrap_or(0)
             }),
         })

@@ -71,7 +71,7 @@ fn of_status(registry: &mut Registry, status: &StatusReport) {
     for (reason, n) in &status.drops {
         drops.get_or_create(&vec![("reason", reason.clone())]).inc_by(*n);
     }
-    registry.register("ferrule_drops", "Calls not let through", drops);
+    registry.register("ferrule_drops", "Connections, datagrams and packets not let through", drops);
 
     let source = &status.source;
     let problems = BTreeMap::from([("manifests".to_owned(), source.problems.len())]);

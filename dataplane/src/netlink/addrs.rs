@@ -1,134 +1,18 @@
-//! The node's own addresses, followed: each change lists them anew, so that a lost message loses nothing for long.
+//! Addresses of devices.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
+use ipnet::IpNet;
+use model::{DeviceAddr, IfIndex};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use rtnetlink::packet_core::NetlinkMessage;
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::sys::SocketAddr;
-use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 
-use super::NetlinkError;
-
-/// Even without a message the addresses are listed this often.
-const RESYNC: Duration = Duration::from_secs(30);
-/// A dump of 100,000 addresses takes a fraction of it.
-const DUMP: Duration = Duration::from_secs(5);
-/// Between attempts after a failure.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// The addresses of this network namespace now, and a task that keeps them current until nobody listens. Needs the
-/// runtime.
-///
-/// # Errors
-///
-/// Netlink does not answer.
-pub async fn watch_addrs()
--> Result<(watch::Receiver<BTreeSet<IpAddr>>, impl Future<Output = ()> + Send + 'static), NetlinkError> {
-    let mut follower = Follower::open()?;
-    let (sender, receiver) = watch::channel(follower.list().await?);
-    let task = async move {
-        tokio::select! {
-            () = sender.closed() => {}
-            () = follow(&mut follower, &sender) => {}
-        }
-    };
-    Ok((receiver, task))
-}
-
-async fn follow(follower: &mut Follower, sender: &watch::Sender<BTreeSet<IpAddr>>) {
-    loop {
-        let listed = match follower.changed().await {
-            Changed::Maybe => follower.list().await,
-            Changed::Closed => follower.reopen().await,
-        };
-        match listed {
-            Ok(addrs) => {
-                sender.send_if_modified(|known| {
-                    let differs = *known != addrs;
-                    if differs {
-                        tracing::info!(count = addrs.len(), "node addresses changed");
-                        *known = addrs;
-                    }
-                    differs
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "node addresses cannot be listed: the last ones stay in force");
-                sleep(RETRY).await;
-                follower.is_failed = true;
-            }
-        }
-    }
-}
-
-/// A socket that hears of changes.
-struct Follower {
-    handle: Handle,
-    messages: BoxStream<'static, (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
-    /// The last list failed: whatever is wrong with the socket, the next one gets another.
-    is_failed: bool,
-}
-
-enum Changed {
-    /// There was a message (or the kernel's word that some were lost), or silence for a while.
-    Maybe,
-    /// The socket is gone.
-    Closed,
-}
-
-impl Follower {
-    fn open() -> Result<Self, NetlinkError> {
-        let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
-        let (connection, handle, messages) = new_multicast_connection(&groups).map_err(NetlinkError::Open)?;
-        // Ends when handle and messages are dropped.
-        tokio::spawn(connection);
-        Ok(Self { handle, messages: messages.boxed(), is_failed: false })
-    }
-
-    async fn reopen(&mut self) -> Result<BTreeSet<IpAddr>, NetlinkError> {
-        *self = Self::open()?;
-        self.list().await
-    }
-
-    async fn changed(&mut self) -> Changed {
-        if std::mem::take(&mut self.is_failed) {
-            return Changed::Closed;
-        }
-        if matches!(timeout(RESYNC, self.messages.next()).await, Ok(None)) {
-            return Changed::Closed;
-        }
-        // Several messages at once are one reason to list.
-        while let Ok(Some(_)) = timeout(Duration::ZERO, self.messages.next()).await {}
-        Changed::Maybe
-    }
-
-    async fn list(&mut self) -> Result<BTreeSet<IpAddr>, NetlinkError> {
-        let dump = async {
-            let mut messages = self.handle.address().get().execute();
-            let mut addrs = BTreeSet::new();
-            while let Some(message) = messages.try_next().await.map_err(NetlinkError::Dump)? {
-                addrs.extend(usable(&message));
-            }
-            Ok(addrs)
-        };
-        timeout(DUMP, dump).await.map_err(|_| NetlinkError::Silent(DUMP))?
-    }
-}
-
-/// The address of a message, unless it is loopback's or cannot be used: IPv6's duplicate detection has not ended
-/// (RFC 4862, 5.4; a message follows when it has; optimistic addresses, RFC 4429, are used meanwhile) or found another
-/// owner.
-fn usable(message: &AddressMessage) -> Option<IpAddr> {
+/// The device and the address of a message, unless it cannot be used: IPv6's duplicate detection has not ended (RFC 4862,
+/// 5.4; a message follows when it has; optimistic addresses, RFC 4429, are used meanwhile) or found another owner.
+pub(super) fn from_message(message: &AddressMessage) -> Option<(IfIndex, DeviceAddr)> {
     let mut local = None;
     let mut address = None;
+    // The header has the lower eight bits only, and they are in the attribute too.
     let mut flags = AddressFlags::empty();
     for attribute in &message.attributes {
         // On point-to-point links `Address` is the other end's.
@@ -143,9 +27,66 @@ fn usable(message: &AddressMessage) -> Option<IpAddr> {
     let is_waiting = message.header.family == AddressFamily::Inet6
         && flags.contains(AddressFlags::Tentative)
         && !flags.contains(AddressFlags::Optimistic);
-    let is_usable = !is_waiting && !flags.contains(AddressFlags::Dadfailed);
-    local.or(address).filter(|addr| is_usable && !addr.is_loopback())
+    if is_waiting || flags.contains(AddressFlags::Dadfailed) {
+        return None;
+    }
+    let addr: IpAddr = local.or(address)?;
+    let net = IpNet::new(addr, message.header.prefix_len).ok()?;
+    // Of IPv6 the bit of secondary addresses is that of temporary ones (RFC 8981).
+    let is_source = message.header.scope == AddressScope::Universe
+        && !flags.intersects(AddressFlags::Secondary | AddressFlags::Deprecated);
+    Some((IfIndex(message.header.index), DeviceAddr { net, is_source }))
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn message(
+        family: AddressFamily,
+        flags: AddressFlags,
+        attributes: &[AddressAttribute],
+    ) -> AddressMessage {
+        let mut message = AddressMessage::default();
+        message.header.family = family;
+        message.header.index = 7;
+        message.header.prefix_len = 24;
+        message.attributes = attributes.to_vec();
+        message.attributes.push(AddressAttribute::Flags(flags));
+        message
+    }
+
+    fn v6(flags: AddressFlags) -> Option<DeviceAddr> {
+        let addr = AddressAttribute::Address("fd00::1".parse().unwrap());
+        from_message(&message(AddressFamily::Inet6, flags, &[addr])).map(|(_, addr)| addr)
+    }
+
+    #[test]
+    fn an_address_counts_when_it_can_be_used() {
+        assert!(v6(AddressFlags::Permanent).is_some());
+        assert!(v6(AddressFlags::Permanent | AddressFlags::Deprecated).is_some());
+        assert!(v6(AddressFlags::Tentative).is_none());
+        assert!(v6(AddressFlags::Tentative | AddressFlags::Optimistic).is_some());
+        assert!(v6(AddressFlags::Permanent | AddressFlags::Tentative | AddressFlags::Dadfailed).is_none());
+    }
+
+    #[test]
+    fn of_a_point_to_point_link_our_own_end_counts() {
+        let [ours, theirs]: [IpAddr; 2] = ["10.0.0.1", "10.0.0.2"].map(|a| a.parse().unwrap());
+        let ends = [AddressAttribute::Address(theirs), AddressAttribute::Local(ours)];
+        let found = from_message(&message(AddressFamily::Inet, AddressFlags::Permanent, &ends));
+        let addr = DeviceAddr { net: "10.0.0.1/24".parse().unwrap(), is_source: true };
+        assert_eq!(found, Some((IfIndex(7), addr)));
+    }
+
+    #[test]
+    fn secondary_temporary_and_deprecated_addresses_and_those_of_the_link_are_no_sources() {
+        assert!(v6(AddressFlags::Permanent).unwrap().is_source);
+        assert!(!v6(AddressFlags::Secondary).unwrap().is_source);
+        assert!(!v6(AddressFlags::Deprecated).unwrap().is_source);
+        let addr = AddressAttribute::Address("fe80::1".parse().unwrap());
+        let mut message = message(AddressFamily::Inet6, AddressFlags::Permanent, &[addr]);
+        message.header.scope = AddressScope::Link;
+        assert!(!from_message(&message).unwrap().1.is_source);
+    }
+}

@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use compile::{Drift, Engine, Op, Phase, Ticket};
-use model::{Changes, Event, Kind, LocalDns, NodeView, ObjectName, Snapshot, Store, Warning};
+use model::{Changes, Event, Kind, LocalDns, Network, NodeView, ObjectName, Snapshot, Store, Warning};
 
+use crate::cgroups::PodCgroups;
+use crate::explain::Sources;
 use crate::kernel::{GraceWait, Kernel, KernelError, map_of};
 
 /// What one round did.
@@ -90,6 +93,21 @@ impl<K: Kernel> Core<K> {
         self.view.addrs = addrs;
     }
 
+    /// Takes the node's devices, routes and neighbours.
+    pub fn set_network(&mut self, network: Arc<Network>) {
+        self.view.network = network;
+    }
+
+    /// Takes the names of the uplinks; without them they are found by the routes.
+    pub fn set_uplinks(&mut self, uplinks: Option<Arc<BTreeSet<Arc<str>>>>) {
+        self.view.uplinks = uplinks;
+    }
+
+    /// Takes the cgroups of pods.
+    pub fn set_cgroups(&mut self, cgroups: Arc<PodCgroups>) {
+        self.view.cgroups = cgroups;
+    }
+
     /// Takes what is known of the node's DNS server.
     pub fn set_dns(&mut self, dns: Option<LocalDns>) {
         self.view.dns = dns;
@@ -124,6 +142,9 @@ impl<K: Kernel> Core<K> {
             let came_through: Vec<bool> = results.iter().map(Result::is_ok).collect();
             self.engine.record(phase, &ops, &came_through);
         }
+        if self.attached {
+            self.attach_devices(&mut round);
+        }
         round.retired = self.engine.end_round();
         round.apply = began.elapsed();
         round.pending = self.engine.pending();
@@ -145,14 +166,26 @@ impl<K: Kernel> Core<K> {
         Ok(true)
     }
 
+    /// Puts the packet programs in force where they belong now; what failed is counted and tried again.
+    pub fn attach_devices(&mut self, round: &mut Round) {
+        for error in self.kernel.attach_devices(&self.engine.attachments()) {
+            round.first_failure.get_or_insert_with(|| error.to_string());
+            *round.failed.entry(("links", error.kind())).or_default() += 1;
+        }
+    }
+
     /// Makes links again that somebody removed; true if there was one.
     ///
     /// # Errors
     ///
     /// The link that could not be made.
     pub fn reattach(&mut self) -> Result<bool, KernelError> {
-        if !self.attached || self.kernel.attached().len() == crate::kernel::real::PROGRAMS.len() {
+        if !self.attached {
             return Ok(false);
+        }
+        let has_lost = self.kernel.check_devices() > 0;
+        if self.kernel.attached().len() == crate::kernel::real::PROGRAMS.len() {
+            return Ok(has_lost);
         }
         // Until it succeeds the programs are not in force.
         self.attached = false;
@@ -235,6 +268,13 @@ impl<K: Kernel> Core<K> {
     #[must_use]
     pub fn view(&self) -> &NodeView {
         &self.view
+    }
+
+    /// What explanations are made from.
+    #[must_use]
+    pub fn sources(&self) -> Sources<'_> {
+        let (snapshot, view) = (&self.snapshot, &self.view);
+        Sources { snapshot, view, engine: &self.engine, live: self.kernel.live() }
     }
 
     /// The kernel, for reports.

@@ -1,6 +1,7 @@
 //! Answers to queries, from what the loop knows and the kernel counts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use abi::maps::MAPS;
 use abi::{BackendId, ServiceId, ServiceStats};
@@ -13,6 +14,8 @@ use crate::admin::reports::{
     EndpointReport, FrontendReport, MapReport, ServiceReport, SourceReport, StatusReport, SyncReport,
     WarningReport,
 };
+use crate::directory::Directory;
+use crate::explain;
 use crate::kernel::Kernel;
 
 impl<K: Kernel> SyncLoop<K> {
@@ -24,7 +27,20 @@ impl<K: Kernel> SyncLoop<K> {
             Query::Endpoints(to) => drop(to.send(self.endpoints())),
             Query::Maps(to) => drop(to.send(self.maps())),
             Query::Dump(to) => drop(to.send(self.dump())),
+            Query::Policies(to) => drop(to.send(explain::policies(&self.core.sources()))),
+            Query::Pods(to) => drop(to.send(explain::pods(&self.core.sources()))),
+            Query::Explain(question, to) => {
+                drop(to.send(explain::explain(&self.core.sources(), &question)));
+            }
+            Query::Directory(to) => drop(to.send(self.directory())),
         }
+    }
+
+    /// Made once a round, and only if somebody asks.
+    fn directory(&mut self) -> Arc<Directory> {
+        let core = &self.core;
+        let new = || Arc::new(Directory::new(core.snapshot(), core.view(), core.engine()));
+        Arc::clone(self.directory.get_or_insert_with(new))
     }
 
     fn status(&mut self) -> StatusReport {

@@ -1,15 +1,17 @@
 //! Names of Services, of their ports and of their endpoints.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{CNAME, SRV};
 use hickory_proto::rr::{Name, RData, RecordType};
 
 use super::maker::{endpoint_label, known_label};
 use super::{Answer, Answering, Found, Miss, Outcome, Question, answer_chain};
+use crate::message::MIN_RECORD_BYTES;
 use crate::name::{ServiceName, dashed};
 use crate::record::{EndpointRecord, PortProtocol, PortRecord, ServiceKind};
 use crate::zone::ServiceEntry;
@@ -21,11 +23,19 @@ impl ServiceEntry {
     }
 }
 
+/// An SRV record without its target's name: owner, type, class, TTL, length; priority, weight, port.
+const SRV_BYTES: usize = 12 + 6;
+
+/// A map whose order nobody sees.
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
+type HashSet<T> = std::collections::HashSet<T, RandomState>;
+
 /// Where an SRV record points, and the addresses of that.
-struct SrvTarget {
-    name: Name,
+struct SrvTarget<'b> {
+    /// The endpoint's label; none where it is the Service itself.
+    label: Option<Cow<'b, str>>,
     port: u16,
-    addrs: Vec<IpAddr>,
+    addrs: &'b [IpAddr],
 }
 
 impl Answering<'_> {
@@ -60,7 +70,7 @@ impl Answering<'_> {
             return Err(Miss::NoData);
         }
         // Beyond the specification, as CoreDNS has it: all ports, unnamed ones too.
-        self.srv(self.targets(service, &|_| true))
+        self.srv(service, self.targets(service, &|_| true))
     }
 
     fn own_addrs_asked_for(&self, service: &ServiceEntry) -> Vec<IpAddr> {
@@ -86,7 +96,7 @@ impl Answering<'_> {
         if self.question.record_type != RecordType::SRV {
             return Err(Miss::NoData);
         }
-        self.srv(self.targets(service, &is_meant))
+        self.srv(service, self.targets(service, &is_meant))
     }
 
     fn has_port(&self, service: &ServiceEntry, is_meant: &dyn Fn(&PortRecord) -> bool) -> bool {
@@ -123,10 +133,10 @@ impl Answering<'_> {
         if self.question.record_type != RecordType::SRV {
             return Err(Miss::NoData);
         }
-        let targets = meant.iter().flat_map(|(endpoint, ports)| {
-            ports.iter().filter_map(|port| self.endpoint_target(service, endpoint, port))
-        });
-        self.srv(targets)
+        let targets = meant
+            .iter()
+            .flat_map(|(endpoint, ports)| ports.iter().map(|port| self.endpoint_target(endpoint, port)));
+        self.srv(service, targets)
     }
 
     /// Where SRV records of these ports point: to the Service, or to each endpoint of a headless one.
@@ -134,14 +144,11 @@ impl Answering<'_> {
         &'b self,
         service: &'b ServiceEntry,
         is_meant: &'b dyn Fn(&PortRecord) -> bool,
-    ) -> Box<dyn Iterator<Item = SrvTarget> + 'b> {
+    ) -> Box<dyn Iterator<Item = SrvTarget<'b>> + 'b> {
         match &service.record.kind {
-            ServiceKind::ClusterIps(_) => {
+            ServiceKind::ClusterIps(addrs) => {
                 let ports = service.record.ports.iter().filter(|port| is_meant(port));
-                Box::new(ports.filter_map(|port| {
-                    let name = self.make.service_name(&service.name)?;
-                    Some(SrvTarget { name, port: port.number.get(), addrs: service.own_addrs().collect() })
-                }))
+                Box::new(ports.map(|port| SrvTarget { label: None, port: port.number.get(), addrs }))
             }
             ServiceKind::Headless => {
                 let count = service.endpoints().count();
@@ -149,47 +156,74 @@ impl Answering<'_> {
                 let rotated = rotated.chain(service.endpoints()).take(count);
                 Box::new(rotated.flat_map(move |(endpoint, ports)| {
                     let ports = ports.iter().filter(|port| is_meant(port));
-                    ports.filter_map(|port| self.endpoint_target(service, endpoint, port))
+                    ports.map(|port| self.endpoint_target(endpoint, port))
                 }))
             }
             ServiceKind::ExternalName(_) => Box::new(std::iter::empty()),
         }
     }
 
-    fn endpoint_target(
-        &self,
-        service: &ServiceEntry,
-        endpoint: &EndpointRecord,
-        port: &PortRecord,
-    ) -> Option<SrvTarget> {
-        let name = self.make.endpoint_name(&service.name, &endpoint_label(self.config, endpoint))?;
-        Some(SrvTarget { name, port: port.number.get(), addrs: vec![endpoint.addr] })
+    fn endpoint_target<'b>(&self, endpoint: &'b EndpointRecord, port: &PortRecord) -> SrvTarget<'b> {
+        SrvTarget {
+            label: Some(endpoint_label(self.config, endpoint)),
+            port: port.number.get(),
+            addrs: std::slice::from_ref(&endpoint.addr),
+        }
     }
 
-    /// The records of these targets, each once: an endpoint may be in several slices.
-    fn srv(&self, targets: impl Iterator<Item = SrvTarget>) -> Found {
-        let (mut told, mut targeted) = (BTreeSet::new(), BTreeSet::new());
-        let (mut places, mut additionals) = (Vec::new(), Vec::new());
-        for SrvTarget { name, port, addrs } in targets {
-            for addr in addrs {
-                if targeted.insert((name.clone(), addr)) {
-                    additionals.push(self.make.addr(name.clone(), addr));
-                }
+    fn target_name(&self, service: &ServiceEntry, label: Option<&str>) -> Option<Name> {
+        match label {
+            Some(label) => self.make.endpoint_name(&service.name, label),
+            None => self.make.service_name(&service.name),
+        }
+    }
+
+    /// The records of these targets, each once: an endpoint may be in several slices. No more are looked at than it takes to
+    /// fill the message, and a name is made once.
+    fn srv<'b>(&self, service: &ServiceEntry, targets: impl Iterator<Item = SrvTarget<'b>>) -> Found {
+        let mut names: Vec<Name> = Vec::new();
+        let mut places_of_labels: HashMap<Option<Cow<'b, str>>, Option<usize>> = HashMap::default();
+        let (mut told, mut targeted) = (HashSet::default(), HashSet::default());
+        let (mut places, mut addrs) = (Vec::new(), Vec::new());
+        let mut bytes = 0;
+        for target in targets {
+            let known = places_of_labels.get(&target.label).copied();
+            let place = known.unwrap_or_else(|| {
+                let name = self.target_name(service, target.label.as_deref());
+                let place = name.map(|name| {
+                    names.push(name);
+                    names.len() - 1
+                });
+                places_of_labels.insert(target.label, place);
+                place
+            });
+            let Some((place, name)) = place.and_then(|place| Some((place, names.get(place)?))) else {
+                continue;
+            };
+            if told.insert((place, target.port)) {
+                places.push((place, target.port));
+                // Its end is not in `len`; it is not compressed (RFC 2782).
+                bytes += SRV_BYTES + name.len() + 1;
             }
-            if told.insert((name.clone(), port)) {
-                places.push((name, port));
-                if places.len() == self.question.max_records {
-                    break;
-                }
+            addrs.extend(
+                target.addrs.iter().filter(|addr| targeted.insert((place, **addr))).map(|a| (place, *a)),
+            );
+            if bytes > self.question.max_bytes {
+                break;
             }
         }
         if places.is_empty() {
             return Err(Miss::NoDataYet);
         }
+        let name_of = |place: usize| names.get(place).cloned().unwrap_or_default();
         let weight = u16::try_from(100 / places.len()).unwrap_or(0).max(1);
-        let srv = |(name, port)| RData::SRV(SRV::new(0, weight, port, name));
+        let srv = |(place, port)| RData::SRV(SRV::new(0, weight, port, name_of(place)));
         let record = |place| self.make.record(self.question.name.clone(), srv(place));
         let answers = places.into_iter().map(record).collect();
+        // Addresses are told all or none: see `Request::encode`.
+        let has_room = bytes + addrs.len() * MIN_RECORD_BYTES <= self.question.max_bytes;
+        let addr = |(place, addr)| self.make.addr(name_of(place), addr);
+        let additionals = addrs.into_iter().filter(|_| has_room).map(addr).collect();
         Ok(Answer { additionals, ..Answer::of(answers) })
     }
 

@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name;
 use tokio::sync::watch;
 
-use super::ZoneReader;
 use super::looping::LoopProbe;
 use super::quick::{self, QuickZone};
+use super::{ZoneReader, alias};
 use crate::answer::{Answer, MAX_CHAIN, Outcome, Question, answer};
 use crate::config::{Block, DnsConfig};
 use crate::forward::{Forwarder, Permit, RawQuery};
-use crate::message::{self, MAX_FORWARDED_BYTES, Read, Request, Transport};
+use crate::message::{self, Read, Request, Transport};
 use crate::metrics::Metrics;
 use crate::zone::Zone;
 
@@ -165,20 +165,11 @@ impl Resolver {
         }
         let lower = request.query.name.to_lowercase();
         let Some(block) = self.block_of(&lower) else { return self.refuse(&request, ResponseCode::Refused) };
-        if let Some(cluster) = &block.block.cluster {
-            let question = Question {
-                name: &request.query.name,
-                lower: &lower,
-                record_type: request.query.query_type,
-                rotation: usize::from(request.metadata.id),
-                max_records: request.max_records(),
+        if let Some(mut answer) = block.answer(zone, &request, &request.query.name, &lower) {
+            return match answer.chase.take() {
+                Some(target) => self.chase(zone, request, transport, target, answer),
+                None => self.reply(&request, answer),
             };
-            if let Outcome::Answer(mut answer) = answer(zone, cluster, zone.service_addrs(), question) {
-                return match answer.chase.take() {
-                    Some(target) => self.chase(request, transport, target, answer),
-                    None => self.reply(&request, answer),
-                };
-            }
         }
         let Some(raw) = RawQuery::new(packet, request.accepted_bytes()) else {
             return self.refuse(&request, ResponseCode::FormErr);
@@ -196,16 +187,44 @@ impl Resolver {
         candidates.rev().max_by_key(|(labels, _)| *labels).map(|(_, block)| block)
     }
 
-    /// What an external name stands for is asked of whoever serves that name.
-    fn chase(&self, request: Request, transport: Transport, target: Name, known: Answer) -> Step {
-        let lower = target.to_lowercase();
-        match self.block_of(&lower) {
-            Some(block) if block.forwarder_of(&lower).is_some() => {
-                self.forward(request, transport, block, &lower, Ask::Alias(Box::new((target, known))))
-            }
+    /// What an external name stands for is asked of whoever serves that name: here, or upstream.
+    fn chase(
+        &self,
+        zone: &Zone,
+        request: Request,
+        transport: Transport,
+        mut target: Name,
+        mut known: Answer,
+    ) -> Step {
+        for _ in 0..MAX_CHAIN {
+            let lower = target.to_lowercase();
             // Nobody to ask: the client knows the name at least.
-            Some(_) | None => self.reply(&request, known),
+            let Some(block) = self.block_of(&lower) else { return self.reply(&request, known) };
+            let Some(mut rest) = block.answer(zone, &request, &target, &lower) else {
+                if block.forwarder_of(&lower).is_none() {
+                    return self.reply(&request, known);
+                }
+                return self.forward(
+                    request,
+                    transport,
+                    block,
+                    &lower,
+                    Ask::Alias(Box::new((target, known))),
+                );
+            };
+            if rest.code == ResponseCode::ServFail {
+                return self.reply(&request, rest);
+            }
+            let next = rest.chase.take();
+            known.answers.append(&mut rest.answers);
+            known = Answer { answers: known.answers, ..rest };
+            match next {
+                Some(next) => target = next,
+                None => return self.reply(&request, known),
+            }
         }
+        // A circle through several blocks.
+        self.refuse(&request, ResponseCode::ServFail)
     }
 
     fn forward(
@@ -239,13 +258,10 @@ impl Resolver {
     pub(super) async fn finish(&self, later: Later) -> Vec<u8> {
         let Later { request, transport, forwarder, permit, ask, logs_errors } = later;
         let answered = match &ask {
-            Ask::Packet(query) => forwarder.ask(query, transport, permit).await,
-            Ask::Alias(alias) => match alias_query(&alias.0, &request) {
-                // Over TCP it is not cut, whatever the client takes.
-                Some(query) => forwarder.ask(&query, Transport::Tcp, permit).await,
-                None => None,
-            },
+            Ask::Packet(query) => forwarder.ask(query, transport).await,
+            Ask::Alias(alias) => alias::ask(&forwarder, &alias.0, &request).await,
         };
+        drop(permit);
         let Some(bytes) = answered else {
             if logs_errors {
                 tracing::warn!(
@@ -264,7 +280,7 @@ impl Resolver {
             }
             Ask::Alias(alias) => {
                 let (target, known) = *alias;
-                let answer = join(known, &target, &bytes);
+                let answer = alias::join(known, &target, &bytes);
                 self.metrics.response(answer.code);
                 request.respond(answer)
             }
@@ -273,6 +289,21 @@ impl Resolver {
 }
 
 impl ServedBlock {
+    /// What its zones say of a name, if they have a say in it.
+    fn answer(&self, zone: &Zone, request: &Request, name: &Name, lower: &Name) -> Option<Answer> {
+        let question = Question {
+            name,
+            lower,
+            record_type: request.query.query_type,
+            rotation: usize::from(request.metadata.id),
+            max_bytes: request.limit_bytes(),
+        };
+        match answer(zone, self.block.cluster.as_ref()?, zone.service_addrs(), question) {
+            Outcome::Answer(answer) => Some(answer),
+            Outcome::FallThrough | Outcome::NotOurs => None,
+        }
+    }
+
     /// The forwarder with the longest zone that takes the name.
     fn forwarder_of(&self, lower: &Name) -> Option<&Arc<Forwarder>> {
         let takes = |f: &&Arc<Forwarder>| {
@@ -280,49 +311,4 @@ impl ServedBlock {
         };
         self.forwarders.iter().rev().filter(takes).max_by_key(|f| f.config().from.num_labels())
     }
-}
-
-fn alias_query(target: &Name, request: &Request) -> Option<RawQuery> {
-    let mut message = Message::query();
-    message.metadata.recursion_desired = true;
-    message.metadata.checking_disabled = request.metadata.checking_disabled;
-    message.add_query(Query::query(target.clone(), request.query.query_type));
-    RawQuery::new(&message.to_vec().ok()?, MAX_FORWARDED_BYTES)
-}
-
-/// The alias with what an upstream says of its target: the records that lead on from it, and the upstream's code.
-fn join(known: Answer, target: &Name, bytes: &[u8]) -> Answer {
-    let Ok(message) = Message::from_vec(bytes) else {
-        return Answer { code: ResponseCode::ServFail, ..known };
-    };
-    let mut answer = Answer { code: message.metadata.response_code, ..known };
-    let mut owner = target.clone();
-    let mut seen: Vec<Name> = answer.answers.iter().map(|record| record.name.clone()).collect();
-    let mut has_end = false;
-    for _ in 0..=MAX_CHAIN {
-        // A circle is told once.
-        if seen.contains(&owner) {
-            break;
-        }
-        seen.push(owner.clone());
-        let mut next = None;
-        for record in message.answers.iter().filter(|record| record.name == owner) {
-            if let RData::CNAME(alias) = &record.data {
-                next = Some(alias.0.clone());
-            } else {
-                has_end = true;
-            }
-            answer.answers.push(record.clone());
-        }
-        match next {
-            Some(name) => owner = name,
-            None => break,
-        }
-    }
-    // How long to remember that there is nothing: only from a zone that the last name is in.
-    if !has_end {
-        let is_soa_of = |r: &Record| r.record_type() == RecordType::SOA && r.name.zone_of(&owner);
-        answer.authorities.extend(message.authorities.into_iter().filter(is_soa_of));
-    }
-    answer
 }

@@ -56,7 +56,7 @@ impl Cluster {
     pub(crate) fn ask(&self, question: &str) -> Outcome {
         let (name, record_type) = parse(question);
         let lower = name.to_lowercase();
-        let question = Question { name: &name, lower: &lower, record_type, rotation: 0, max_records: 1000 };
+        let question = Question { name: &name, lower: &lower, record_type, rotation: 0, max_bytes: 65_535 };
         answer(&self.zone, &self.config, &self.service_addrs, question)
     }
 

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use dns::config::{Block, ClusterConfig, DnsConfig, ForwardConfig};
+
 use crate::client::{Stream, ask, timed};
 use crate::packet::{
-    A, CNAME, NOERROR, NXDOMAIN, Parsed, REFUSED, Response, SERVFAIL, SOA, TXT, name, parse, query,
+    A, CNAME, FORMERR, NOERROR, NXDOMAIN, Parsed, REFUSED, Response, SERVFAIL, SOA, TC, TXT, name, parse,
+    query,
 };
-use crate::served::{LOCALHOST, Served, config, forward_to, free_addr};
-use crate::upstream::{Asked, Upstream};
+use crate::served::{LOCALHOST, Served, config, dns_config, forward_to, free_addr};
+use crate::upstream::{Asked, Over, Upstream};
 
 const SHOP: &str = "shop.demo.svc.cluster.local";
 const TARGET: &str = "shop.example.org";
@@ -44,7 +47,10 @@ fn the_alias_and_what_its_target_has_are_one_answer() {
         ]
     );
     assert_eq!(parsed.answers[0].target, "shop.example.org.");
-    let (_, sent) = &upstream.seen()[0];
+    // Without the detour of a connection.
+    let seen = upstream.seen();
+    let [(Over::Udp, sent)] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!(parse(sent).unwrap().opts.len(), 1);
     assert_eq!(
         parse(sent).unwrap().question.map(|range| sent[range].to_vec()),
         Some(query(TARGET, A).question())
@@ -124,6 +130,70 @@ fn an_answer_about_a_target_is_cut_like_any_other() {
     assert!(parsed.is_truncated() && parsed.answers.len() > 10);
     let parsed = Stream::to(served.addr).ask(&query(SHOP, A));
     assert_eq!((parsed.is_truncated(), parsed.answers.len()), (false, 101));
+}
+
+#[test]
+fn a_target_whose_answer_does_not_fit_is_asked_over_tcp() {
+    let upstream = Upstream::new(|asked| {
+        let response = Response::to(&asked.packet, NOERROR);
+        asked.reply(&match asked.over {
+            Over::Udp => response.flags(TC, 0).bytes(),
+            Over::Tcp => (0..90).fold(response, |r, i| r.answer(TARGET, A, &[192, 0, 2, i])).bytes(),
+        });
+    });
+    let served = Served::start(&config(vec![forward_to(&[upstream.addr])]));
+    let parsed = Stream::to(served.addr).ask(&query(SHOP, A));
+    assert_eq!((parsed.is_truncated(), parsed.answers.len()), (false, 91));
+    let over: Vec<Over> = upstream.seen().iter().map(|(over, _)| *over).collect();
+    assert_eq!(over, [Over::Udp, Over::Tcp]);
+}
+
+#[test]
+fn an_upstream_that_does_not_know_edns_is_asked_without() {
+    let upstream = Upstream::new(|asked| {
+        let has_opt = !parse(&asked.packet).unwrap().opts.is_empty();
+        let response = Response::to(&asked.packet, if has_opt { FORMERR } else { NOERROR });
+        let response = if has_opt { response } else { response.answer(TARGET, A, &[192, 0, 2, 1]) };
+        asked.reply(&response.bytes());
+    });
+    let served = Served::start(&config(vec![forward_to(&[upstream.addr])]));
+    assert_eq!(told(&ask(served.addr, &query(SHOP, A))).last(), Some(&("shop.example.org.", A, 1)));
+    assert_eq!(upstream.count(), 2);
+}
+
+/// `cluster.local` and, in a block of its own, `other.example`: the same Services in both. Only the second asks upstreams.
+fn two_blocks(forwards: Vec<ForwardConfig>) -> DnsConfig {
+    let block = |zone: &str, forwards| {
+        let zones = vec![zone.parse().unwrap()];
+        let cluster = ClusterConfig { zones: zones.clone(), ..ClusterConfig::default() };
+        Block { zones, cluster: Some(cluster), forwards, logs_errors: true }
+    };
+    let root = Block { zones: vec![".".parse().unwrap()], cluster: None, forwards, logs_errors: true };
+    dns_config(vec![block("cluster.local.", Vec::new()), block("other.example.", Vec::new()), root])
+}
+
+#[test]
+fn a_target_in_the_zone_of_another_block_is_answered_there() {
+    let upstream = Upstream::new(|asked| {
+        let response = Response::to(&asked.packet, NOERROR).answer(TARGET, A, &[192, 0, 2, 1]);
+        asked.reply(&response.bytes());
+    });
+    let served = Served::start(&two_blocks(vec![forward_to(&[upstream.addr])]));
+    let ask = |name: &str, record_type| ask(served.addr, &query(name, record_type));
+    let parsed = ask("beyond.demo.svc.cluster.local", A);
+    assert_eq!(
+        told(&parsed),
+        [("beyond.demo.svc.cluster.local.", CNAME, 0), ("web.demo.svc.other.example.", A, 10)]
+    );
+    assert_eq!(upstream.count(), 0);
+    // The target has no such record, and its zone says so.
+    let parsed = ask("beyond.demo.svc.cluster.local", TXT);
+    assert_eq!((parsed.code(), parsed.answers.len(), parsed.authorities.len()), (NOERROR, 1, 1));
+    // From zone to zone, and out.
+    let parsed = ask("out.demo.svc.cluster.local", A);
+    let owners: Vec<&str> = parsed.answers.iter().map(|r| r.owner.as_str()).collect();
+    assert_eq!(owners, ["out.demo.svc.cluster.local.", "shop.demo.svc.other.example.", "shop.example.org."]);
+    assert_eq!(ask("circle.demo.svc.cluster.local", A).code(), SERVFAIL);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(crate) const REFUSED: u8 = 5;
 
 /// RD in the third byte of a header.
 pub(crate) const RD: u8 = 0x01;
+/// TC in the third byte.
+pub(crate) const TC: u8 = 0x02;
 /// AD and CD in the fourth.
 pub(crate) const AD: u8 = 0x20;
 pub(crate) const CD: u8 = 0x10;

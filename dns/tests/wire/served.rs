@@ -114,7 +114,8 @@ pub(crate) fn forward_to(upstreams: &[SocketAddr]) -> ForwardConfig {
 }
 
 /// Namespace `demo`: `web` with two ClusterIPs, headless `n-60`, `n-100` and `n-8` with so many endpoints and a port
-/// `http`, and aliases: `shop` of `shop.example.org`, `dead` of `dead.example.org`.
+/// `http`, and aliases: `shop` of `shop.example.org`, `dead` of `dead.example.org`, `beyond`, `circle` and `out` of `web`,
+/// `circle` and `shop` in zone `other.example`.
 pub(crate) fn zone() -> Zone {
     let port = PortRecord {
         name: "http".into(),
@@ -142,6 +143,9 @@ pub(crate) fn zone() -> Zone {
         service("n-8", ServiceKind::Headless, 8),
         service("shop", alias("shop.example.org"), 0),
         service("dead", alias("dead.example.org"), 0),
+        service("beyond", alias("web.demo.svc.other.example"), 0),
+        service("circle", alias("circle.demo.svc.other.example"), 0),
+        service("out", alias("shop.demo.svc.other.example"), 0),
     ];
     Zone::default().with(changes, 1).synced()
 }

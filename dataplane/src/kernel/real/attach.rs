@@ -17,6 +17,8 @@ pub(super) struct Cgroup {
     dir: File,
     /// The kernel's id of the cgroup: the inode's number in cgroup v2 (Linux 5.5).
     id: u64,
+    /// Depth below the root of the hierarchy, which has level 0.
+    pub(super) level: u32,
 }
 
 impl Cgroup {
@@ -24,8 +26,22 @@ impl Cgroup {
         let fail = |source| KernelError::Cgroup { path: path.to_owned(), source };
         let dir = File::open(path).map_err(fail)?;
         let id = dir.metadata().map_err(fail)?.ino();
-        Ok(Self { dir, id })
+        Ok(Self { dir, id, level: level_of(path).map_err(fail)? })
     }
+}
+
+/// How many directories of the hierarchy lie above a cgroup.
+fn level_of(path: &Path) -> io::Result<u32> {
+    let path = path.canonicalize()?;
+    let device = path.metadata()?.dev();
+    let mut level = 0;
+    for above in path.ancestors().skip(1) {
+        if above.metadata()?.dev() != device {
+            break;
+        }
+        level += 1;
+    }
+    Ok(level)
 }
 
 /// Puts a program in force under the pin: updates the link there if it is the right one, else makes a new link before

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use abi::HOST_NETNS_COOKIE;
 use abi::maps::MAPS;
+use abi::{CGROUP_LEVEL, HOST_NETNS_COOKIE};
 use aya::programs::{CgroupSockAddr, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use compile::Limits;
 
-use super::PROGRAMS;
+use super::{PROGRAMS, devices};
 use crate::kernel::KernelError;
 
 /// The object that this binary was built with.
@@ -23,6 +23,8 @@ pub(super) struct LoadOptions<'a> {
     /// Entries of `SOCKETS`, of `SOCK_UDP` and of `SOCK_UDP_FWD`.
     pub(super) socket_entries: u32,
     pub(super) host_netns_cookie: u64,
+    /// Depth of the configured cgroup below the root of the hierarchy.
+    pub(super) cgroup_level: u32,
 }
 
 /// Entries of a map under these limits; `None` where the size is fixed.
@@ -35,6 +37,15 @@ pub(super) fn entries_of(name: &str, limits: &Limits, socket_entries: u32) -> Op
         "BACKENDS" | "BACKEND_STATS" => Some(limits.backends),
         "NODE_ADDRS" => Some(limits.node_addrs),
         "IDS" => Some(limits.ids),
+        "PODS" => Some(limits.subjects.pods),
+        "LOCAL_PODS" => Some(limits.subjects.local_pods),
+        "PODS_BY_CGROUP" => Some(limits.subjects.cgroups),
+        "IDENTITIES" => Some(limits.policy.identities),
+        "IDENTITY_CIDRS" => Some(limits.policy.identity_cidrs),
+        "POLICY" => Some(limits.policy.verdicts),
+        "PORT_CLASSES" => Some(limits.policy.port_classes),
+        "POLICY_REVISION" => Some(limits.policy.policies),
+        "DEVICES" => Some(limits.subjects.devices),
         "SOCKETS" | "SOCK_UDP" | "SOCK_UDP_FWD" => Some(socket_entries),
         _ => None,
     }
@@ -52,6 +63,7 @@ pub(super) fn load_maps(options: &LoadOptions<'_>) -> Result<Ebpf, KernelError> 
         }
     }
     loader.override_global(HOST_NETNS_COOKIE, &options.host_netns_cookie, true);
+    loader.override_global(CGROUP_LEVEL, &options.cgroup_level, true);
     loader.load(OBJECT).map_err(|e| KernelError::Load(Box::new(e)))
 }
 
@@ -67,13 +79,16 @@ pub(super) fn load_program<'a>(
 
 /// Verifies a program of either kind that the object has.
 fn load(program: &mut Program) -> Result<(), ProgramError> {
-    if let Program::CgroupSock(program) = program {
-        return program.load();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "aya's list of kinds; the object has three")]
+    match program {
+        Program::CgroupSock(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        other => <&mut CgroupSockAddr>::try_from(other)?.load(),
     }
-    <&mut CgroupSockAddr>::try_from(program)?.load()
 }
 
 /// Verifies all programs.
 pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    PROGRAMS.iter().try_for_each(|p| load_program(ebpf, p.name).map(drop))
+    let names = PROGRAMS.iter().map(|p| p.name).chain(devices::PROGRAMS);
+    names.into_iter().try_for_each(|name| load_program(ebpf, name).map(drop))
 }

@@ -11,7 +11,7 @@ use abi::{IdKey, IdKind, LAYOUT_DIGEST, LAYOUT_VERSION};
 use aya_obj::generated::bpf_map_type;
 
 use super::maps::Table;
-use super::{PROGRAMS, sys};
+use super::{PROGRAMS, devices, filters, sys};
 use crate::kernel::KernelError;
 
 /// The pins of one bpf-root. While it lives, no other daemon works there.
@@ -107,6 +107,17 @@ impl Pins {
         Ok(fd)
     }
 
+    /// Names of all pins.
+    pub(super) fn names(&self) -> Result<Vec<String>, KernelError> {
+        let paths = entries(&self.dir)?;
+        Ok(paths.iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+
+    /// Takes one pin away; an absent one is gone already.
+    pub(super) fn remove_pin(&self, name: &str) -> Result<(), KernelError> {
+        remove(&self.path(name))
+    }
+
     /// Takes the maps' pins away. Programs in force keep their maps until their links are updated.
     pub(super) fn remove_maps(&self) -> Result<(), KernelError> {
         for spec in MAPS {
@@ -119,6 +130,12 @@ impl Pins {
     pub(super) fn remove_all(self) -> Result<(), KernelError> {
         for program in PROGRAMS {
             remove(&self.path(program.name))?;
+        }
+        filters::remove_all();
+        for name in self.names().unwrap_or_default() {
+            if devices::PROGRAMS.iter().any(|program| name.starts_with(program)) {
+                self.remove_pin(&name)?;
+            }
         }
         for version in entries(&self.root)? {
             for pin in entries(&version)? {

@@ -67,6 +67,22 @@ pub(super) fn link_create_cgroup(
     bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(owned)
 }
 
+/// `BPF_LINK_CREATE` of a TCX link (Linux 6.6), first on its hook. `attach_type` is the kernel's `enum bpf_attach_type`.
+pub(super) fn link_create_tcx(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    attach_type: u32,
+) -> io::Result<OwnedFd> {
+    /// Before what is there; without saying whom, before all (`BPF_F_BEFORE`).
+    const BEFORE: u32 = 1 << 3;
+    let mut attr = zeroed_attr();
+    attr.link_create.__bindgen_anon_1.prog_fd = raw(program);
+    attr.link_create.__bindgen_anon_2.target_ifindex = ifindex;
+    attr.link_create.attach_type = attach_type;
+    attr.link_create.flags = BEFORE;
+    bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(owned)
+}
+
 /// `BPF_LINK_UPDATE`: another program under the same link. The kernel does not compare the attach types of a cgroup
 /// link and its new program: the caller does.
 pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
@@ -100,6 +116,24 @@ pub(super) fn cgroup_link_info(link: BorrowedFd<'_>) -> io::Result<CgroupLinkInf
     // SAFETY: the member is plain integers, valid whatever the link's type; the caller checks the type.
     let cgroup = unsafe { info.__bindgen_anon_1.cgroup };
     Ok(CgroupLinkInfo { link_type: info.type_, cgroup_id: cgroup.cgroup_id, attach_type: cgroup.attach_type })
+}
+
+/// What a TCX link is. The interface's index is zero once the interface is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TcxLinkInfo {
+    pub(super) link_type: u32,
+    pub(super) ifindex: u32,
+    pub(super) attach_type: u32,
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD` of a link.
+pub(super) fn tcx_link_info(link: BorrowedFd<'_>) -> io::Result<TcxLinkInfo> {
+    // SAFETY: a struct of plain integers and a union of them; all zero is valid.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    object_info(link, &mut info)?;
+    // SAFETY: the member is plain integers, valid whatever the link's type; the caller checks the type.
+    let tcx = unsafe { info.__bindgen_anon_1.tcx };
+    Ok(TcxLinkInfo { link_type: info.type_, ifindex: tcx.ifindex, attach_type: tcx.attach_type })
 }
 
 /// What a map is.

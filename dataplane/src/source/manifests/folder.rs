@@ -77,6 +77,8 @@ pub(super) struct Folder {
     problem: Option<String>,
     /// Device and inode of what was read last.
     identity: Option<(u64, u64)>,
+    /// The watch was lost since: the numbers may be given to another folder by now.
+    is_in_doubt: bool,
 }
 
 impl Folder {
@@ -91,11 +93,17 @@ impl Folder {
             listing: Listing::Unread,
             problem: None,
             identity: None,
+            is_in_doubt: false,
         })
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The watch was lost: until there is a manifest at the path again, nobody knows that what is there is the folder.
+    pub(super) fn doubt(&mut self) {
+        self.is_in_doubt = true;
     }
 
     /// The folder is gone: what it held stays in force, until it is back and listed.
@@ -123,7 +131,10 @@ impl Folder {
                 Err(error) => reading.listed = Some(Err(error)),
             }
         }
-        reading.files.extend(scan.names.iter().map(|name| (name.clone(), self.read_file(name))));
+        let named = scan.names.iter().map(|name| (name.clone(), self.read_file(name)));
+        // In a folder that is not the one, absence says nothing.
+        let is_lost = matches!(reading.listed, Some(Err(_)));
+        reading.files.extend(named.filter(|(_, found)| !(is_lost && matches!(found, Found::Gone))));
         if scan.unwatched && !scan.all {
             let unwatched = self.files.iter().filter(|(name, _)| !scan.names.contains(*name));
             reading.files.extend(unwatched.filter_map(|(name, state)| self.read_unwatched(name, state)));
@@ -131,10 +142,12 @@ impl Folder {
         reading
     }
 
-    /// Whether the path leads to another folder than the one that was read: a mount that went, say. If that has no
-    /// manifests, nobody meant to delete all there were.
+    /// Whether the path leads to another folder than the one that was read, or may: a mount that went, say, or a folder
+    /// that was deleted and made again, which can have the same inode. If that has no manifests, nobody meant to delete all
+    /// there were.
     fn is_another(&self) -> bool {
-        !self.files.is_empty() && self.identity.is_some() && identity(&self.dir) != self.identity
+        let has_changed = self.identity.is_some() && identity(&self.dir) != self.identity;
+        !self.files.is_empty() && (self.is_in_doubt || has_changed)
     }
 
     fn list(&self) -> io::Result<(BTreeSet<String>, BTreeSet<String>)> {
@@ -192,6 +205,7 @@ impl Folder {
                 self.odd_names = odd_names;
                 self.problem = None;
                 self.identity = reading.identity;
+                self.is_in_doubt = false;
             }
             Some(Err(error)) => {
                 self.problem =

@@ -524,3 +524,27 @@ async fn an_empty_folder_in_the_place_of_a_full_one_deletes_nothing() {
     fs::write(folder.join("b.yaml"), service("b", "10.96.0.2")).unwrap();
     watched.until("the new folder's manifests", |s| has(s, "b", "10.96.0.2") && is_absent(s, "a")).await;
 }
+
+#[tokio::test]
+async fn a_folder_that_comes_back_empty_deletes_nothing_whatever_its_inode() {
+    let dir = Temp::new();
+    let folder = dir.path("folder");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a.yaml"), service("a", "10.96.0.1")).unwrap();
+    let mut watched = Watched::start(&folder);
+    watched.until("the list", |s| s.synced.is_some()).await;
+    // To whoever watches the path this is a folder that was deleted and made again, and was given the inode of the old one.
+    fs::rename(&folder, dir.path("away")).unwrap();
+    fs::remove_file(dir.path("away/a.yaml")).unwrap();
+    fs::rename(dir.path("away"), &folder).unwrap();
+    let is_another =
+        |s: &SourceStatus| s.problems.get(".").is_some_and(|line| line.contains("another folder"));
+    watched.until_status("the doubt", is_another).await;
+    // A file that comes and goes at once is not yet one that it holds.
+    fs::write(dir.path("passing"), "").unwrap();
+    fs::rename(dir.path("passing"), folder.join("a.yaml")).unwrap();
+    fs::remove_file(folder.join("a.yaml")).unwrap();
+    fs::write(folder.join("b.yaml"), service("b", "10.96.0.2")).unwrap();
+    watched.until("what it holds now", |s| has(s, "b", "10.96.0.2") && is_absent(s, "a")).await;
+    watched.until_status("no problem", |s| s.problems.is_empty()).await;
+}

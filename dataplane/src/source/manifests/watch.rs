@@ -49,6 +49,7 @@ pub(super) async fn run(
             wanted = next(&mut watcher, folder.dir(), look) => match wanted {
                 Wanted::Scan(scan) => scan,
                 Wanted::Gone => {
+                    folder.doubt();
                     // Another folder may have taken its place already.
                     watcher = Watcher::new(folder.dir()).ok();
                     match &watcher {
