@@ -9,8 +9,9 @@ use crate::client::lock;
 use crate::fabric::Fabric;
 use crate::gate::Gate;
 use crate::manifests::Manifests;
+use crate::netns::Netns;
 use crate::node::{Node, NodeSpec};
-use crate::outside::{self, Outside};
+use crate::outside::{self, Outside, OutsideSpec};
 use crate::registry::{LabId, Owner};
 use crate::wiring::Wiring;
 
@@ -35,8 +36,8 @@ pub struct Lab {
     id: LabId,
     nodes: Vec<Node>,
     manifests: Manifests,
-    fabric: Fabric,
-    outside: Mutex<Option<Outside>>,
+    fabric: Arc<Fabric>,
+    outside: Mutex<Vec<Outside>>,
     /// Last, so that the nodes' handles are gone when everything is taken away.
     rights: Arc<Rights>,
 }
@@ -82,7 +83,7 @@ impl Lab {
             for dir in ["places", "log"] {
                 std::fs::create_dir(id.dir().join(dir)).with_context(|| format!("creating {dir}"))?;
             }
-            (Manifests::new(&id.dir())?, Fabric::new(&id)?)
+            (Manifests::new(&id.dir())?, Arc::new(Fabric::new(&id)?))
         };
         let mut nodes: Vec<Node> = Vec::new();
         for (index, spec) in (1..).zip(spec.nodes) {
@@ -127,15 +128,38 @@ impl Lab {
     ///
     /// The kernel refused a part.
     pub fn outside(&self) -> Result<Outside> {
-        let mut outside = lock(&self.outside);
-        match &*outside {
+        let mut hosts = lock(&self.outside);
+        match hosts.iter().find(|host| host.name() == outside::NAME) {
             Some(host) => Ok(host.clone()),
-            None => {
-                let made = Outside::new(&self.id, &self.fabric, &self.nodes, &self.rights.gate)
-                    .context("making the host outside")?;
-                Ok(outside.insert(made).clone())
-            }
+            None => self.make_outside(&mut hosts, OutsideSpec::new(outside::NAME)),
         }
+    }
+
+    /// Makes one more host that is no node.
+    ///
+    /// # Errors
+    ///
+    /// Its name is taken, or the kernel refused a part.
+    pub fn add_outside(&self, spec: OutsideSpec) -> Result<Outside> {
+        let mut hosts = lock(&self.outside);
+        let is_taken = self.nodes.iter().map(Node::name).any(|name| name == spec.name)
+            || hosts.iter().any(|host| host.name() == spec.name);
+        ensure!(!is_taken, "the lab has a {} already", spec.name);
+        self.make_outside(&mut hosts, spec)
+    }
+
+    fn make_outside(&self, hosts: &mut Vec<Outside>, spec: OutsideSpec) -> Result<Outside> {
+        let name = spec.name.clone();
+        let numbered = (hosts.len(), spec);
+        let made = Outside::new(&self.id, &self.fabric, &self.nodes, &self.rights.gate, numbered)
+            .with_context(|| format!("making the host {name} outside"))?;
+        hosts.push(made.clone());
+        Ok(made)
+    }
+
+    /// The namespace of the fabric: a capture of its device `fabric` sees what is on the wire between the hosts.
+    pub fn fabric(&self) -> &Netns {
+        self.fabric.netns()
     }
 
     /// The folder of manifests, which all daemons read.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -65,6 +66,34 @@ enum Sub {
     /// The DNS server outside the cluster.
     #[command(hide = true)]
     Upstream,
+    /// An echo server that says who asked whom.
+    #[command(hide = true)]
+    Echo {
+        #[arg(long)]
+        name: String,
+        #[arg(long = "port")]
+        ports: Vec<u16>,
+    },
+    /// Asks echo servers.
+    #[command(hide = true)]
+    Probe,
+    /// Keeps one connection busy.
+    #[command(hide = true)]
+    Steady {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        interval_us: u64,
+    },
+    /// Opens many connections.
+    #[command(hide = true)]
+    Mass,
+    /// Sends before there is a network.
+    #[command(hide = true)]
+    Early {
+        #[arg(long = "to")]
+        targets: Vec<SocketAddr>,
+    },
     /// Measures what ferrule costs and how fast it is; needs root and a release build.
     Bench(bench::Options),
     /// The server that benchmarks dial.
@@ -112,6 +141,11 @@ fn run(command: Sub) -> Result<ExitCode> {
         }
         Sub::Client => worker::client()?,
         Sub::Upstream => worker::upstream()?,
+        Sub::Echo { name, ports } => worker::echo(&name, &ports)?,
+        Sub::Probe => worker::probe()?,
+        Sub::Steady { to, interval_us } => worker::steady(to, Duration::from_micros(interval_us))?,
+        Sub::Mass => worker::mass()?,
+        Sub::Early { targets } => worker::early(&targets)?,
         Sub::Bench(options) => bench::run(&options)?,
         Sub::BenchServe { port } => bench::serve(port)?,
         Sub::BenchClient => bench::client()?,

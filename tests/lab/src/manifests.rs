@@ -1,6 +1,7 @@
 //! The folder of ordinary Kubernetes YAML that stands for the API server.
 
 mod objects;
+mod policies;
 mod services;
 
 use std::fs;
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-pub use objects::{Condition, Object, deployment, namespace, node, pod};
+pub use objects::{Condition, Object, bound_pod, deployment, namespace, node, pod};
+pub use policies::{PolicySpec, Rule, Selector};
 pub use services::{Endpoint, ServicePort, ServiceSpec, endpoint_slices, external_name, service};
 
 /// Writes manifests. A reader sees a file's old content or its new one, never a part: files are renamed into place.

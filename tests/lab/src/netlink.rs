@@ -8,22 +8,30 @@ use anyhow::{Context, Result, bail};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 /// Flags of a request that makes something which must not exist yet.
 const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
+/// Flags of a request that makes something or puts it in the place of what is there.
+const REPLACE: u16 = NLM_F_CREATE | NLM_F_REPLACE;
+
+/// What makes links, addresses, routes and neighbours of one network namespace.
 #[derive(Debug)]
-pub(crate) struct Netlink {
+pub struct Netlink {
     socket: Socket,
     sequence: u32,
 }
 
 impl Netlink {
     /// Opens a socket in the calling thread's network namespace.
-    pub(crate) fn open() -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn open() -> Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE).context("opening a netlink socket")?;
         socket.bind_auto().context("binding a netlink socket")?;
         socket.connect(&SocketAddr::new(0, 0)).context("connecting a netlink socket")?;
@@ -33,6 +41,11 @@ impl Netlink {
     /// Sends a request that makes something.
     pub(crate) fn create(&mut self, message: RouteNetlinkMessage) -> Result<()> {
         self.request(message, CREATE).map(drop)
+    }
+
+    /// Sends a request that makes something, in the place of what is there.
+    pub(crate) fn replace(&mut self, message: RouteNetlinkMessage) -> Result<()> {
+        self.request(message, REPLACE).map(drop)
     }
 
     /// Sends a request that changes or removes something.

@@ -40,6 +40,9 @@ impl Netns {
             for sysctl in COMMON_SYSCTLS.iter().chain(sysctls) {
                 sysctl.set()?;
             }
+            for sysctl in ICMP_TO_ALL.iter().filter(|sysctl| sysctl.exists()) {
+                sysctl.set()?;
+            }
             netlink.set_up(LOOPBACK)?;
             Ok(netlink)
         });
@@ -57,6 +60,16 @@ impl Netns {
     /// Name as `ip netns list` shows it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Opens a netlink socket inside.
+    pub(crate) fn netlink(&self) -> Result<Netlink> {
+        self.run(Netlink::open)
+    }
+
+    /// Sets `sysctls` inside.
+    pub(crate) fn set(&self, sysctls: &[Sysctl]) -> Result<()> {
+        self.run(|| sysctls.iter().try_for_each(|sysctl| sysctl.set()))
     }
 
     /// Runs `work` on a thread inside this namespace. Sockets that it opens stay in the namespace.
@@ -79,7 +92,9 @@ impl AsFd for Netns {
     }
 }
 
-/// What every namespace gets: no duplicate address detection, no router advertisements, no reverse path filter.
+/// What every namespace gets: no duplicate address detection, no router advertisements, no redirects, no reverse path
+/// filter, and every ICMP error sent, whereas a host sends a peer one a second: a refusal that is left out looks like
+/// silence.
 const COMMON_SYSCTLS: &[Sysctl] = &[
     Sysctl("ipv6/conf/all/accept_dad", "0"),
     Sysctl("ipv6/conf/default/accept_dad", "0"),
@@ -87,7 +102,19 @@ const COMMON_SYSCTLS: &[Sysctl] = &[
     Sysctl("ipv6/conf/default/router_solicitations", "0"),
     Sysctl("ipv4/conf/all/rp_filter", "0"),
     Sysctl("ipv4/conf/default/rp_filter", "0"),
+    Sysctl("ipv4/icmp_ratelimit", "0"),
+    Sysctl("ipv6/icmp/ratelimit", "0"),
+    // A route that a test sets is the route.
+    Sysctl("ipv4/conf/all/accept_redirects", "0"),
+    Sysctl("ipv4/conf/default/accept_redirects", "0"),
+    Sysctl("ipv6/conf/all/accept_redirects", "0"),
+    Sysctl("ipv6/conf/default/accept_redirects", "0"),
 ];
+
+/// The limit of ICMP messages of both families to all peers: 1,000 a second where nothing is set. Older kernels have one
+/// for the whole machine, which is not a lab's to change.
+const ICMP_TO_ALL: &[Sysctl] =
+    &[Sysctl("ipv4/icmp_msgs_per_sec", "1000000"), Sysctl("ipv4/icmp_msgs_burst", "1000000")];
 
 /// What nodes get besides.
 pub(crate) const FORWARDING: &[Sysctl] =
@@ -98,11 +125,19 @@ pub(crate) const FORWARDING: &[Sysctl] =
 pub(crate) struct Sysctl(pub(crate) &'static str, pub(crate) &'static str);
 
 impl Sysctl {
+    fn path(self) -> PathBuf {
+        Path::new("/proc/sys/net").join(self.0)
+    }
+
+    /// Whether the calling thread's namespace has one.
+    fn exists(self) -> bool {
+        self.path().exists()
+    }
+
     /// Writes it in the calling thread's namespace.
     fn set(self) -> Result<()> {
         let Self(name, value) = self;
-        fs::write(format!("/proc/sys/net/{name}"), value)
-            .with_context(|| format!("setting net/{name} to {value}"))
+        fs::write(self.path(), value).with_context(|| format!("setting net/{name} to {value}"))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Nodes: a network namespace that joins the fabric and forwards for its pods, a cgroup subtree, a bpffs.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
+use ipnet::IpNet;
 
 use crate::address::{self, Dual, DualNet};
 use crate::cgroup::Cgroup;
@@ -13,14 +15,16 @@ use crate::command::Output;
 use crate::fabric::Fabric;
 use crate::gate::Gate;
 use crate::link::{IfIndex, PrefixRoute, Via};
+use crate::mounts;
 use crate::netlink::Netlink;
 use crate::netns::{FORWARDING, Netns};
+use crate::packet::Mac;
 use crate::place::Place;
 use crate::pod::{Pod, PodSpec};
 use crate::process::Process;
 use crate::registry::LabId;
-use crate::wiring::{PodAddresses, Wires, Wiring, everything};
-use crate::{ethtool, mounts};
+use crate::site::Site;
+use crate::wiring::{PodAddresses, Sides, Wires, Wiring, everything};
 
 /// Name of a node's interface to the other nodes.
 const UPLINK: &str = "eth0";
@@ -51,10 +55,12 @@ struct Inner {
     host: Arc<Place>,
     /// Subtree of the whole node, the daemon's `--cgroup-root`.
     cgroup: Cgroup,
+    fabric: Arc<Fabric>,
     netlink: Mutex<Netlink>,
-    wires: Wires,
+    wires: Mutex<Wires>,
     pods: Mutex<HostNumbers>,
     client: Client,
+    site: Site,
     daemon: Mutex<Option<Arc<Process>>>,
 }
 
@@ -62,7 +68,7 @@ impl Node {
     /// Makes a node and joins it to the fabric. `index` counts from 1.
     pub(crate) fn new(
         id: &LabId,
-        fabric: &Fabric,
+        fabric: &Arc<Fabric>,
         index: u8,
         spec: NodeSpec,
         gate: &Arc<Gate>,
@@ -70,16 +76,13 @@ impl Node {
         let _open = gate.pass()?;
         let (netns, mut netlink) = Netns::create(&id.netns_name(&spec.name), FORWARDING)?;
         let address = address::node(index);
-        fabric.join(&format!("port{index}"), UPLINK, &netns)?;
-        let uplink = netlink.index_of(UPLINK)?;
-        netlink.set_up(uplink)?;
-        netns.run(|| ethtool::disable_tx_checksum(UPLINK))?;
+        let uplink = fabric.join(&port(index), UPLINK, &netns, &mut netlink)?;
         for (address, gateway) in address.both().into_iter().zip(address::fabric(1).both()) {
             netlink.add_address(uplink, address, PrefixRoute::Yes)?;
             let gateway = gateway.addr();
             netlink.add_route(everything(gateway)?, Via::Gateway(gateway), uplink)?;
         }
-        let wires = Wires::new(spec.wiring, &mut netlink, index, address::gateway(index))?;
+        let wires = Wires::new(spec.wiring, &netns, &mut netlink, index, address::gateway(index))?;
 
         let dir = id.dir().join(&spec.name);
         let cgroup = id.cgroup()?.child(&spec.name);
@@ -87,6 +90,7 @@ impl Node {
         let host = Arc::new(host);
         let inner = Inner {
             client: Client::new(Arc::clone(&host)),
+            site: Site::new(&host),
             spec,
             index,
             id: id.clone(),
@@ -94,8 +98,9 @@ impl Node {
             gate: Arc::clone(gate),
             host,
             cgroup,
+            fabric: Arc::clone(fabric),
             netlink: Mutex::new(netlink),
-            wires,
+            wires: Mutex::new(wires),
             pods: Mutex::default(),
             daemon: Mutex::default(),
         };
@@ -106,12 +111,15 @@ impl Node {
 
     /// Adds a route to the pods of another node.
     pub(crate) fn add_route_to(&self, other: &Self) -> Result<()> {
+        let ways = other.pod_range().both().into_iter().zip(other.address().both());
+        ways.into_iter().try_for_each(|(range, gateway)| self.add_route(range, gateway))
+    }
+
+    /// Adds a route by a host on the fabric.
+    pub(crate) fn add_route(&self, destination: IpNet, gateway: IpAddr) -> Result<()> {
         let mut netlink = lock(&self.0.netlink);
         let uplink = netlink.index_of(UPLINK)?;
-        for (range, gateway) in other.pod_range().both().into_iter().zip(other.address().both()) {
-            netlink.add_route(range, Via::Gateway(gateway), uplink)?;
-        }
-        Ok(())
+        netlink.add_route(destination, Via::Gateway(gateway), uplink)
     }
 
     /// Name.
@@ -126,13 +134,34 @@ impl Node {
 
     /// Addresses on the fabric.
     pub fn address(&self) -> Dual {
-        let DualNet { v4, v6 } = address::node(self.0.index);
-        Dual { v4: v4.addr(), v6: v6.addr() }
+        address::node(self.0.index).addresses()
     }
 
     /// The range of its pods.
     pub fn pod_range(&self) -> DualNet {
         address::pod_range(self.0.index)
+    }
+
+    /// The address by which its pods know it as a gateway, with [`Wiring::Ptp`] and [`Wiring::Bridge`].
+    pub fn gateway(&self) -> Dual {
+        address::gateway(self.0.index).addresses()
+    }
+
+    /// Changes the MTU of both ends of the link to the fabric.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused it.
+    pub fn set_mtu(&self, bytes: u32) -> Result<()> {
+        self.0.fabric.set_mtu(&port(self.0.index), bytes)?;
+        let mut netlink = lock(&self.0.netlink);
+        let uplink = netlink.index_of(UPLINK)?;
+        netlink.set_mtu(uplink, bytes)
+    }
+
+    /// For packet tests: what can be sent, captured and measured from the host's network.
+    pub fn site(&self) -> Site {
+        self.0.site.clone()
     }
 
     /// Sends requests from the host's network.
@@ -200,27 +229,61 @@ impl Node {
         &self.0.daemon
     }
 
-    /// Gives a pod's namespace addresses and joins it to the node.
-    pub(crate) fn wire(&self, uid: &str, netns: &Netns, pod: &mut Netlink) -> Result<(Dual, IfIndex)> {
-        let inner = &*self.0;
-        let number = lock(&inner.pods).take().context("all addresses of the node are in use")?;
-        let addresses = PodAddresses {
-            pod: address::pod(inner.index, number),
-            gateway: address::pod(inner.index, 1),
-            range: self.pod_range(),
-        };
-        let device = format!("veth{}", uid.get(..8).unwrap_or(uid));
-        let host_end = inner.wires.add_pod(&device, &mut lock(&inner.netlink), netns, pod, &addresses)?;
-        Ok((addresses.pod, host_end))
+    /// Addresses for a new pod.
+    pub(crate) fn take_addresses(&self) -> Result<Dual> {
+        let number = lock(&self.0.pods).take().context("all addresses of the node are in use")?;
+        Ok(address::pod(self.0.index, number))
     }
 
-    /// Removes a pod's wires and gives its addresses back.
+    /// Joins a pod's namespace to the node and gives it its addresses.
+    pub(crate) fn wire(&self, pod: Dual, wiring: Option<Wiring>, uid: &str, netns: &Netns) -> Result<Wire> {
+        let inner = &*self.0;
+        let addresses = PodAddresses { pod, gateway: self.gateway(), range: self.pod_range() };
+        let device = format!("veth{}", uid.get(..8).unwrap_or(uid));
+        let wiring = wiring.unwrap_or(inner.spec.wiring);
+        let mut node = lock(&inner.netlink);
+        let mut sides = Sides {
+            node_netns: &inner.host.netns,
+            node: &mut node,
+            pod_netns: netns,
+            pod: &mut netns.netlink()?,
+        };
+        let host_end = lock(&inner.wires).add_pod(wiring, &device, &mut sides, &addresses)?;
+        let gateway_mac = match wiring {
+            Wiring::Ptp | Wiring::Routed => node.mac_of(host_end)?,
+            Wiring::Bridge => Wires::bridge_mac(inner.index),
+        };
+        Ok(Wire { wiring, device, host_end, gateway_mac })
+    }
+
+    /// Removes a pod's wire and gives its addresses back.
     pub(crate) fn unwire(&self, pod: Dual, host_end: IfIndex) -> Result<()> {
         let inner = &*self.0;
-        lock(&inner.netlink).remove_link(host_end)?;
+        lock(&inner.wires).remove_pod(&mut lock(&inner.netlink), pod, host_end)?;
         lock(&inner.pods).give_back(pod.v4.octets()[3]);
         Ok(())
     }
+
+    /// Sets the MTU of the node's end of a pod's wire.
+    pub(crate) fn set_wire_mtu(&self, host_end: IfIndex, bytes: u32) -> Result<()> {
+        lock(&self.0.netlink).set_mtu(host_end, bytes)
+    }
+}
+
+/// A pod's wire, from the node's side.
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    pub(crate) wiring: Wiring,
+    /// Name of the node's end.
+    pub(crate) device: String,
+    pub(crate) host_end: IfIndex,
+    /// Where the pod sends what leaves its link.
+    pub(crate) gateway_mac: Mac,
+}
+
+/// Name of the fabric's end of the link to the node of that index.
+fn port(index: u8) -> String {
+    format!("port{index}")
 }
 
 /// Last numbers of pods' addresses. A number is used again as late as possible, as the `host-local` plugin does: what

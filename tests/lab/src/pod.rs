@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,13 +17,16 @@ use crate::address::Dual;
 use crate::cgroup::Cgroup;
 use crate::client::{Client, dev_null, lock};
 use crate::command::Output;
+use crate::early::EarlySender;
 use crate::etc::{CLUSTER_DNS, Etc};
-use crate::link::IfIndex;
-use crate::node::Node;
+use crate::node::{Node, Wire};
+use crate::packet::Mac;
 use crate::pipe::read_line;
 use crate::place::Place;
 use crate::process::Process;
+use crate::site::Site;
 use crate::upstream::Upstream;
+use crate::wiring::{POD_DEVICE, Wiring};
 use crate::{musl, netns};
 
 /// How long a server may take to open its sockets.
@@ -44,6 +47,12 @@ pub struct PodSpec {
     pub role: Role,
     /// Whom its resolvers ask.
     pub nameservers: Vec<IpAddr>,
+    /// How it is wired; nothing for as its node's pods are.
+    pub wiring: Option<Wiring>,
+    /// Its UID; nothing for one that is made with the pod.
+    pub uid: Option<String>,
+    /// What it sends from its first millisecond, before it has a network, and to whom; nothing if it is empty.
+    pub early: Vec<SocketAddr>,
 }
 
 /// What runs in a pod.
@@ -71,6 +80,9 @@ impl PodSpec {
             labels: BTreeMap::new(),
             role: Role::Idle,
             nameservers: vec![CLUSTER_DNS],
+            wiring: None,
+            uid: None,
+            early: Vec::new(),
         }
     }
 
@@ -97,6 +109,25 @@ impl PodSpec {
         Self { nameservers: nameservers.to_vec(), ..self }
     }
 
+    /// The same, wired in that way whatever its node's pods are.
+    #[must_use]
+    pub fn wired(self, wiring: Wiring) -> Self {
+        Self { wiring: Some(wiring), ..self }
+    }
+
+    /// The same with a UID that is known before the pod is made, as the API server knows it: see [`new_uid`].
+    #[must_use]
+    pub fn uid(self, uid: &str) -> Self {
+        Self { uid: Some(uid.into()), ..self }
+    }
+
+    /// The same with a process that is there before the wire and sends to these addresses as fast as it can: a datagram
+    /// and a SYN each. What of it gets out is what a node lets out before it knows the pod.
+    #[must_use]
+    pub fn sending_early(self, to: &[SocketAddr]) -> Self {
+        Self { early: to.to_vec(), ..self }
+    }
+
     /// The same, its server going on for `grace` after SIGTERM.
     #[must_use]
     pub fn grace(self, grace: Duration) -> Self {
@@ -121,29 +152,40 @@ struct Inner {
     place: Arc<Place>,
     /// Cgroup of the pod; the container's is below it.
     cgroup: Cgroup,
-    host_end: IfIndex,
+    wire: Wire,
+    early: Option<EarlySender>,
     server: Option<Arc<Process>>,
     upstream: Option<Upstream>,
     client: Client,
+    site: Site,
     deleted: Mutex<bool>,
 }
 
 impl Pod {
     /// Makes a pod on `node`: namespace, wires, cgroup, then the server, whose sockets are open on return.
     pub(crate) fn new(node: &Node, spec: PodSpec) -> Result<Self> {
-        let uid = new_uid()?;
+        let uid = spec.uid.clone().map_or_else(new_uid, Ok)?;
         let name = place_name(&spec);
-        let (address, host_end, place, cgroup) = {
+        // As a kubelet does it: the cgroup first, then perhaps a process, then the wire.
+        let (address, place, cgroup) = {
             let _open = node.gate().pass()?;
             let netns_name = node.lab_id().netns_name(&name);
-            let (netns, mut netlink) = netns::Netns::create(&netns_name, &[])?;
-            let (address, host_end) = node.wire(&uid, &netns, &mut netlink)?;
+            let (netns, _) = netns::Netns::create(&netns_name, &[])?;
+            let address = node.take_addresses()?;
             let cgroup = node.cgroup().child(format!("kubepods/burstable/pod{uid}"));
             let container = cgroup.child(uid.replace('-', ""));
             let etc = Etc::write(node.lab_id(), &name, &spec.namespace, address, &spec.nameservers)?;
             let gate = Arc::clone(node.gate());
             let place = Place::new(node.lab_id(), name, netns, container, gate)?.with_etc(etc);
-            (address, host_end, Arc::new(place), cgroup)
+            (address, Arc::new(place), cgroup)
+        };
+        let early = match &*spec.early {
+            [] => None,
+            targets => Some(EarlySender::start(&place, targets)?),
+        };
+        let wire = {
+            let _open = node.gate().pass()?;
+            node.wire(address, spec.wiring, &uid, &place.netns)?
         };
         let (server, upstream) = match spec.role {
             Role::Idle => (None, None),
@@ -151,6 +193,7 @@ impl Pod {
             Role::Upstream => (None, Some(Upstream::start(&place)?)),
         };
         let client = Client::new(Arc::clone(&place));
+        let site = Site::new(&place);
         let node = node.clone();
         let deleted = Mutex::new(false);
         Ok(Self(Arc::new(Inner {
@@ -160,10 +203,12 @@ impl Pod {
             node,
             place,
             cgroup,
-            host_end,
+            wire,
+            early,
             server,
             upstream,
             client,
+            site,
             deleted,
         })))
     }
@@ -196,6 +241,47 @@ impl Pod {
     /// Addresses.
     pub fn address(&self) -> Dual {
         self.0.address
+    }
+
+    /// How it is wired.
+    pub fn wiring(&self) -> Wiring {
+        self.0.wire.wiring
+    }
+
+    /// Name of the node's end of its wire.
+    pub fn host_device(&self) -> &str {
+        &self.0.wire.device
+    }
+
+    /// Where it sends what leaves its link: the node's end of its wire, or the bridge.
+    pub fn gateway_mac(&self) -> Mac {
+        self.0.wire.gateway_mac
+    }
+
+    /// Changes the MTU of both ends of its wire.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused it.
+    pub fn set_mtu(&self, bytes: u32) -> Result<()> {
+        self.0.node.set_wire_mtu(self.0.wire.host_end, bytes)?;
+        let mut netlink = self.0.place.netns.netlink()?;
+        let device = netlink.index_of(POD_DEVICE)?;
+        netlink.set_mtu(device, bytes)
+    }
+
+    /// For packet tests: what can be sent, captured and measured from the pod.
+    pub fn site(&self) -> Site {
+        self.0.site.clone()
+    }
+
+    /// What sends since before it had a network.
+    ///
+    /// # Errors
+    ///
+    /// The pod was not made [`PodSpec::sending_early`].
+    pub fn early(&self) -> Result<&EarlySender> {
+        self.0.early.as_ref().with_context(|| format!("pod {} does not send by itself", self.name()))
     }
 
     /// The node that it runs on.
@@ -272,7 +358,7 @@ impl Pod {
         }
         let _open = inner.node.gate().pass()?;
         inner.cgroup.kill()?;
-        inner.node.unwire(inner.address, inner.host_end)?;
+        inner.node.unwire(inner.address, inner.wire.host_end)?;
         netns::remove(inner.place.netns.name())?;
         inner.cgroup.remove()?;
         inner.place.forget()
@@ -297,7 +383,11 @@ fn place_name(spec: &PodSpec) -> String {
 }
 
 /// A random (version 4) UUID; the kernel makes them.
-fn new_uid() -> Result<String> {
+///
+/// # Errors
+///
+/// The kernel did not.
+pub fn new_uid() -> Result<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("making a UID")?;
     Ok(text.trim_end().to_owned())
 }

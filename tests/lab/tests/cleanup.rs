@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lab::{Lab, LabId, LabSpec, PodSpec, leaks};
+use lab::{Keep, Lab, LabId, LabSpec, Mass, MassSpec, OutsideSpec, PodSpec, Wiring, leaks};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -85,6 +85,37 @@ fn a_kept_lab_outlives_its_owner_until_it_is_taken_down() {
     lab::take_down(&id).unwrap();
     assert_eq!(traces_of(&id), Vec::<String>::new());
     assert!(lab::take_down(&id).is_err(), "it is gone");
+}
+
+#[test]
+fn what_packet_tests_make_is_found_by_the_lab_s_id_alone() {
+    let lab = Lab::new(LabSpec::default()).unwrap();
+    let id = lab.id().clone();
+    let far = lab.add_outside(OutsideSpec::new("far").behind_hop(1400)).unwrap();
+    let busy = far.address().both().map(|address| (address, 7000).into());
+    for node in lab.nodes() {
+        for wiring in [Wiring::Ptp, Wiring::Routed, Wiring::Bridge] {
+            let name = format!("{wiring:?}-{}", node.name()).to_lowercase();
+            let spec = PodSpec::idle("default", &name).wired(wiring).sending_early(&busy);
+            node.add_pod(spec).unwrap().site().echo_wide(&[7000]).unwrap();
+        }
+    }
+    far.site().echo(&[7000]).unwrap();
+    let line = lab.nodes()[0].site().steady(busy[0], Duration::from_millis(5)).unwrap();
+    line.wait_for_more(1, LIMIT).unwrap();
+    let (mass, opened) = Mass::open(&[far.site()], &MassSpec::new(busy[0], 100)).unwrap();
+    assert_eq!(opened.open, 100);
+    let capture = far.site().capture(Keep::All).unwrap();
+    let traces = traces_of(&id);
+    for part in ["far-near", "far-far", "process ferrule-lab"] {
+        assert!(traces.iter().any(|line| line.contains(part)), "{part} in {traces:#?}");
+    }
+
+    // Kept, the lab has no owner any more: taking it down is what is done for a killed one's.
+    lab.keep().unwrap();
+    lab::take_down(&id).unwrap();
+    assert_eq!(traces_of(&id), Vec::<String>::new());
+    drop((mass, line, capture));
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub(super) fn timing(what: impl Into<String>, times: &[Duration]) -> Timing {
 fn in_memory(rounds: u32) -> Result<Vec<Timing>> {
     let mut store = cluster()?;
     let addrs = (1..50).map(|last| [172, 31, 0, last].into()).map(std::net::IpAddr::V4).collect();
-    let view = NodeView { name: "node-1".into(), addrs, dns: None };
+    let view = NodeView { name: "node-1".into(), addrs, ..NodeView::default() };
     let snapshot = store.snapshot();
     let changes = store.take_changes();
     let (mut whole, mut applied, mut again) = (Vec::new(), Vec::new(), Vec::new());

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{without_nulls, yaml};
 use crate::node::Node;
-use crate::pod::{Pod, Role};
+use crate::pod::{Pod, PodSpec, Role};
 
 /// A Kubernetes object, its fields in the order in which people write them.
 #[derive(Clone, Debug, Serialize)]
@@ -27,6 +27,56 @@ impl Object {
     pub(super) fn new(api_version: &'static str, kind: &'static str, metadata: Value, rest: Value) -> Self {
         let rest = without_nulls(rest).as_object().cloned().unwrap_or_default();
         Self { api_version, kind, metadata: without_nulls(metadata), rest }
+    }
+
+    /// The same with another value at a path of fields, `"/status/phase"` for one; missing objects on the way are made.
+    /// Null takes the field away.
+    #[must_use]
+    pub fn with(mut self, path: &str, value: impl Into<Value>) -> Self {
+        let mut path = path.trim_start_matches('/').split('/');
+        let first = path.next().unwrap_or_default();
+        let mut at = match first {
+            "metadata" => &mut self.metadata,
+            _ => self.rest.entry(first).or_insert(Value::Null),
+        };
+        for field in path {
+            at = match at {
+                Value::Array(items) => {
+                    let index: usize = field.parse().expect("an index of a list");
+                    &mut items[index]
+                }
+                other @ (Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Object(_)) => &mut other[field],
+            };
+        }
+        *at = value.into();
+        let rest = without_nulls(Value::Object(std::mem::take(&mut self.rest)));
+        Self {
+            metadata: without_nulls(self.metadata),
+            rest: rest.as_object().cloned().unwrap_or_default(),
+            ..self
+        }
+    }
+
+    /// The same with an annotation.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.metadata["annotations"][key] = value.into();
+        self
+    }
+
+    /// The same Pod with a container more, as what injects a proxy does.
+    #[must_use]
+    pub fn container(mut self, name: &str) -> Self {
+        let container = json!({ "name": name, "image": format!("registry.example/{name}:1") });
+        let spec = self.rest.get_mut("spec");
+        if let Some(containers) = spec.and_then(|spec| spec["containers"].as_array_mut()) {
+            containers.push(container);
+        }
+        self
     }
 
     /// Kind, namespace and name make the file's name: an object is in one file.
@@ -108,6 +158,24 @@ pub fn pod(pod: &Pod, condition: Condition) -> Object {
             "podIP": addresses[0],
             "podIPs": addresses.map(|ip| json!({ "ip": ip })),
         },
+    });
+    Object::new("v1", "Pod", metadata, rest)
+}
+
+/// A Pod that a scheduler has given to a node and a kubelet has not reported yet: it has no address.
+pub fn bound_pod(node: &Node, spec: &PodSpec, uid: &str) -> Object {
+    let metadata = json!({
+        "name": spec.name,
+        "namespace": spec.namespace,
+        "uid": uid,
+        "labels": (!spec.labels.is_empty()).then_some(&spec.labels),
+    });
+    let rest = json!({
+        "spec": {
+            "nodeName": node.name(),
+            "containers": [{ "name": "main", "image": "registry.example/backend-api:1" }],
+        },
+        "status": { "phase": "Pending" },
     });
     Object::new("v1", "Pod", metadata, rest)
 }

@@ -9,8 +9,8 @@ use super::objects::{Condition, Object};
 use crate::address::Dual;
 use crate::pod::Pod;
 
-/// A Service: headless without an address of its own, of type NodePort when one of its ports has a node port, else
-/// ClusterIP.
+/// A Service: headless without an address of its own, of type LoadBalancer when it has an address of one, NodePort when one
+/// of its ports has a node port, else ClusterIP.
 #[derive(Clone, Debug)]
 pub struct ServiceSpec {
     /// Kubernetes namespace.
@@ -25,6 +25,12 @@ pub struct ServiceSpec {
     pub ports: Vec<ServicePort>,
     /// Whether pods that are not ready count as if they were.
     pub publish_not_ready_addresses: bool,
+    /// Addresses that its clients outside dial, which lead to the nodes somehow.
+    pub external_ips: Vec<Dual>,
+    /// Addresses that a load balancer announces for it.
+    pub load_balancer: Vec<Dual>,
+    /// Whether clients outside get endpoints of the node that they come by, and no others.
+    pub is_external_local: bool,
 }
 
 /// A port of a Service.
@@ -68,6 +74,9 @@ impl ServiceSpec {
             cluster_ip: None,
             ports: Vec::new(),
             publish_not_ready_addresses: false,
+            external_ips: Vec::new(),
+            load_balancer: Vec::new(),
+            is_external_local: false,
         }
     }
 
@@ -95,6 +104,26 @@ impl ServiceSpec {
     #[must_use]
     pub fn publish_not_ready_addresses(self) -> Self {
         Self { publish_not_ready_addresses: true, ..self }
+    }
+
+    /// The same with an externalIP of each family.
+    #[must_use]
+    pub fn external_ip(mut self, address: Dual) -> Self {
+        self.external_ips.push(address);
+        self
+    }
+
+    /// The same with a load balancer's address of each family.
+    #[must_use]
+    pub fn load_balancer(mut self, address: Dual) -> Self {
+        self.load_balancer.push(address);
+        self
+    }
+
+    /// The same with `externalTrafficPolicy: Local`.
+    #[must_use]
+    pub fn external_local(self) -> Self {
+        Self { is_external_local: true, ..self }
     }
 
     fn metadata(&self) -> Value {
@@ -180,17 +209,28 @@ pub fn service(spec: &ServiceSpec) -> Object {
         Some(Dual { v4, v6 }) => vec![v4.to_string(), v6.to_string()],
         None => vec!["None".to_owned()],
     };
+    let service_type = match (&*spec.load_balancer, has_node_port) {
+        ([], false) => "ClusterIP",
+        ([], true) => "NodePort",
+        (_, _) => "LoadBalancer",
+    };
+    let external_ips: Vec<_> = spec.external_ips.iter().flat_map(|address| address.both()).collect();
+    let balancers = spec.load_balancer.iter().flat_map(|address| address.both());
+    let ingress: Vec<_> = balancers.map(|ip| json!({ "ip": ip })).collect();
     let rest = json!({
         "spec": {
-            "type": if has_node_port { "NodePort" } else { "ClusterIP" },
+            "type": service_type,
             "selector": spec.selector,
             "ipFamilyPolicy": "RequireDualStack",
             "ipFamilies": ["IPv4", "IPv6"],
             "clusterIP": addresses[0],
             "clusterIPs": addresses,
             "publishNotReadyAddresses": spec.publish_not_ready_addresses.then_some(true),
+            "externalIPs": (!external_ips.is_empty()).then_some(external_ips),
+            "externalTrafficPolicy": spec.is_external_local.then_some("Local"),
             "ports": ports,
         },
+        "status": (!ingress.is_empty()).then(|| json!({ "loadBalancer": { "ingress": ingress } })),
     });
     Object::new("v1", "Service", spec.metadata(), rest)
 }
@@ -275,6 +315,18 @@ mod tests {
         for slice in endpoint_slices(&spec, &[]) {
             assert_eq!(read(&slice)["metadata"]["labels"]["service.kubernetes.io/headless"], "");
         }
+    }
+
+    #[test]
+    fn addresses_for_clients_outside_are_where_the_api_has_them() {
+        let spec = ServiceSpec::cluster_ip("production", "web", dual(3)).external_ip(dual(4));
+        let text = read(&service(&spec));
+        assert_eq!(text["spec"]["externalIPs"], json!(["10.96.0.4", "fd00:10:96::4"]));
+        assert_eq!((&text["spec"]["type"], text.get("status")), (&json!("ClusterIP"), None));
+        let text = read(&service(&spec.load_balancer(dual(5)).external_local()));
+        assert_eq!(text["spec"]["type"], "LoadBalancer");
+        assert_eq!(text["spec"]["externalTrafficPolicy"], "Local");
+        assert_eq!(text["status"]["loadBalancer"]["ingress"][1]["ip"], "fd00:10:96::5");
     }
 
     #[test]
