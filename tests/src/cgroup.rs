@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -49,6 +50,11 @@ impl ScratchCgroup {
     /// The directory, to attach programs to.
     pub fn open(&self) -> File {
         File::open(&self.path).unwrap_or_else(|e| panic!("{}: {e}", self.path.display()))
+    }
+
+    /// The kernel's id of it.
+    pub fn id(&self) -> u64 {
+        self.path.metadata().unwrap_or_else(|e| panic!("{}: {e}", self.path.display())).ino()
     }
 
     /// Runs `work` with the calling thread, and the threads that it starts, inside.

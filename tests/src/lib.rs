@@ -8,6 +8,8 @@
 //!  └─ backend  listening sockets                 └─ socket    calls that std lacks
 //! ```
 //!
+//! Packet programs run by hand on a packet each: [`packet::PacketNode`].
+//!
 //! A test starts with [`Node::run`]. All tests of a binary may run at once. Nothing stays behind but what a killed
 //! process leaves: an empty cgroup, which the next run removes.
 
@@ -19,6 +21,7 @@ pub mod mapping;
 pub mod netns;
 pub mod node;
 pub mod object;
+pub mod packet;
 pub mod skip;
 pub mod socket;
 pub mod tables;

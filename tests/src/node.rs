@@ -115,7 +115,8 @@ impl Node {
         };
         let mut ebpf = load(cookie, options.map.as_deref());
         let directory = cgroup.open();
-        for (name, program) in ebpf.programs_mut() {
+        let of_sockets = |program: &Program| !matches!(program, Program::SchedClassifier(_));
+        for (name, program) in ebpf.programs_mut().filter(|(_, program)| of_sockets(program)) {
             object::load(program).unwrap_or_else(|e| panic!("{name}: {e}"));
             attach(program, &directory).unwrap_or_else(|e| panic!("{name}: {e}"));
         }

@@ -20,8 +20,10 @@ pub fn path() -> PathBuf {
 
 /// Verifies a program of any kind that the object has.
 pub fn load(program: &mut Program) -> Result<(), ProgramError> {
-    if let Program::CgroupSock(program) = program {
-        return program.load();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "aya's list of kinds; the object has no others")]
+    match program {
+        Program::CgroupSock(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        other => <&mut CgroupSockAddr>::try_from(other)?.load(),
     }
-    <&mut CgroupSockAddr>::try_from(program)?.load()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use abi::{
-    Addr, BackendEntry, BackendId, BackendStats, CidrKey, DropReason, FrontendKey, FrontendValue,
+    Addr, BackendEntry, BackendId, BackendStats, CidrKey, DropReason, FrontendKey, FrontendValue, Generation,
     NodeAddrValue, SOCKETS_HINT_LINE_BYTES, ServiceEntry, ServiceFlags, ServiceId, ServiceStats, SetWord,
     SockHint, SockUdpFwdKey, SockUdpKey,
 };
@@ -31,6 +31,13 @@ pub const SIZES: &[(&str, u32)] = &[
     ("SERVICE_STATS", SERVICES),
     ("BACKEND_STATS", BACKENDS),
     ("SOCKETS", 1024),
+    ("FLOWS", 1024),
+    ("FLOWS_NEW", 1024),
+    ("IDENTITIES", 64),
+    ("IDENTITY_CIDRS", 64),
+    ("POLICY", 64),
+    ("PORT_CLASSES", 64),
+    ("EVENTS", 4096),
     ("SOCK_UDP", 1024),
     ("SOCK_UDP_FWD", 1024),
 ];
@@ -90,6 +97,21 @@ impl Tables {
             backend_stats: take!("BACKEND_STATS"),
             drops: take!("DROPS"),
             sets: Arc::new(sets),
+        }
+    }
+
+    /// Empties what user space writes; counters stay.
+    pub fn clear(&self) {
+        clear(&self.frontends);
+        clear(&self.node_addrs);
+        clear_trie(&self.cidrs);
+        for id in 0..BACKENDS {
+            self.put_backend(BackendId(id), BackendEntry::gone(Generation(0)));
+        }
+        for id in (0..SERVICES).map(ServiceId) {
+            self.sets.put_cluster(id, SetWord::EMPTY);
+            self.sets.put_local(id, SetWord::EMPTY);
+            self.sets.put_flags(id, ServiceFlags::default());
         }
     }
 
@@ -205,6 +227,22 @@ impl Sets {
     /// Stores a Service port's flags.
     pub fn put_flags(&self, id: ServiceId, flags: ServiceFlags) {
         self.services.half_word(id.0, offset_of!(ServiceEntry, flags)).store(flags.0, Ordering::Release);
+    }
+}
+
+/// Empties a hash map.
+pub(crate) fn clear<K: aya::Pod, V: aya::Pod>(map: &RefCell<HashMap<MapData, K, V>>) {
+    let keys: Vec<_> = map.borrow().keys().map(|key| key.expect("a key")).collect();
+    for key in keys {
+        map.borrow_mut().remove(&key).expect("a row");
+    }
+}
+
+/// Empties a trie.
+pub(crate) fn clear_trie<K: aya::Pod, V: aya::Pod>(map: &RefCell<LpmTrie<MapData, K, V>>) {
+    let keys: Vec<_> = map.borrow().keys().map(|key| key.expect("a prefix")).collect();
+    for key in keys {
+        map.borrow_mut().remove(&key).expect("a row");
     }
 }
 

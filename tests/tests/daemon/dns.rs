@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::{DnsWorkload, Lab, LabSpec, Node, Outside, Pace, Pod, PodSpec, Question, Upstream, UpstreamMode};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::world::LIMIT;
 
-const VIP: &str = "10.96.0.10";
-const VIP6: &str = "fd00:10:96::a";
+pub(crate) const VIP: &str = "10.96.0.10";
+pub(crate) const VIP6: &str = "fd00:10:96::a";
 const BOTH: &str = "10.96.0.10,fd00:10:96::a";
-const NAME: &str = "backend-api-svc.production.svc.cluster.local";
+pub(crate) const NAME: &str = "backend-api-svc.production.svc.cluster.local";
 
 const OBJECTS: &str = "
 apiVersion: v1
@@ -35,15 +36,15 @@ spec: {type: ExternalName, externalName: www.example.org}
 ";
 
 /// A node with a client pod, a host outside that answers for `example.org`, and the daemon.
-struct World {
-    lab: Lab,
+pub(crate) struct World {
+    pub(crate) lab: Lab,
     _outside: Outside,
     upstream: Upstream,
-    client: Pod,
+    pub(crate) client: Pod,
 }
 
 impl World {
-    fn new(more: &[&str]) -> Result<Self> {
+    pub(crate) fn new(more: &[&str]) -> Result<Self> {
         let lab = Lab::new(LabSpec::default())?;
         let outside = lab.outside()?;
         let upstream = outside.upstream()?;
@@ -57,11 +58,11 @@ impl World {
         Ok(world)
     }
 
-    fn node(&self) -> Result<&Node> {
+    pub(crate) fn node(&self) -> Result<&Node> {
         self.lab.node("node-1")
     }
 
-    fn start(&self, more: &[&str]) -> Result<()> {
+    pub(crate) fn start(&self, more: &[&str]) -> Result<()> {
         let args = [&["--cluster-dns", BOTH, "--dns-upstream", "172.31.0.100:53"], more].concat();
         let node = self.node()?;
         node.start_ferrule(self.lab.manifests().dir(), &args)?;
@@ -72,12 +73,12 @@ impl World {
         Ok(())
     }
 
-    fn dns(&self) -> Result<Value> {
+    pub(crate) fn dns(&self) -> Result<Value> {
         let out = self.node()?.ferrule(&["dns", "status", "-o", "json"])?;
         serde_json::from_str(&out.stdout).with_context(|| format!("dns status: {out:?}"))
     }
 
-    fn wait_for_dns(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub(crate) fn wait_for_dns(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut last = Value::Null;
         lab::until(what, LIMIT, || {
             last = self.dns().unwrap_or_default();
@@ -89,14 +90,19 @@ impl World {
         Ok(last)
     }
 
-    fn load(&self, name: &str) -> DnsWorkload {
+    pub(crate) fn load(&self, name: &str) -> DnsWorkload {
         let to = SocketAddr::new(VIP.parse().unwrap(), 53);
         DnsWorkload::new(to, &[Question::new(name, "A")])
             .pace(Pace::PerSecond(1000))
             .timeout(Duration::from_secs(2))
     }
 
-    fn dig(&self, args: &[&str]) -> Result<String> {
+    /// Process id of the child that serves.
+    pub(crate) fn child(&self) -> Result<Pid> {
+        self.node()?.ferrule_child_pid()?.map(Pid::from_raw).context("no child")
+    }
+
+    pub(crate) fn dig(&self, args: &[&str]) -> Result<String> {
         let out = self.client.command(&[&["dig", "+short", "+tries=1", "+time=2"], args].concat())?;
         Ok(out.stdout.trim().to_owned())
     }
@@ -270,7 +276,7 @@ fn without_a_server_of_its_own_the_node_asks_the_services_endpoints_and_comes_ba
     let report = world.wait_for_dns("the problem", |report| report["problem"].is_string())?;
     let problem = report["problem"].as_str().unwrap_or_default();
     assert!(
-        problem.contains("172.31.0.11:10256") && problem.contains("another server has the port"),
+        problem.contains("172.31.0.11:10256 (TCP): process ") && problem.contains("(ferrule) has the port"),
         "{problem}"
     );
     world.node()?.wait_ready(LIMIT)?;
@@ -353,7 +359,7 @@ fn the_child_has_given_everything_away() -> Result<()> {
     Ok(())
 }
 
-fn answered(load: &lab::DnsLoad, more: u64) -> Result<()> {
+pub(crate) fn answered(load: &lab::DnsLoad, more: u64) -> Result<()> {
     let target = load.sample()?.answers() + more;
     lab::until("more answers", LIMIT, || Ok(load.sample()?.answers() >= target)).map(drop)
 }

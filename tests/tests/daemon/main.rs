@@ -3,7 +3,9 @@
 mod addresses;
 mod admin;
 mod dns;
+mod dns_mishaps;
 mod dns_serve;
+mod explain;
 mod objects;
 mod restart;
 mod start;
