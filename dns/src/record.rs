@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use model::{Changes, ObjectName, Protocol, Service, ServiceType, Snapshot};
+use model::{Changes, ObjectName, Protocol, Service, ServiceType, Snapshot, is_dns_label};
 use serde::{Deserialize, Serialize};
 
 /// A change of a zone.
@@ -102,18 +102,6 @@ pub struct EndpointRecord {
     pub pod: Arc<str>,
 }
 
-/// Whether a text is a label of the names of this crate: the API allows no other names for Services and namespaces, and
-/// hostnames; a manifest and a reference to a pod may have any. RFC 1123, 2.1, in lower case.
-fn is_label(text: &str) -> bool {
-    /// RFC 1035, 2.3.4.
-    const MAX_LABEL_BYTES: usize = 63;
-    let is_inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    (1..=MAX_LABEL_BYTES).contains(&text.len())
-        && text.bytes().all(is_inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
 /// The whole snapshot as changes of an empty zone, made one by one.
 pub fn all(snapshot: &Snapshot) -> impl Iterator<Item = Change> {
     let namespaces = snapshot.namespaces.keys().map(|name| namespace(snapshot, name));
@@ -134,12 +122,12 @@ pub fn changed(snapshot: &Snapshot, changes: &Changes) -> Vec<Change> {
 fn namespace(snapshot: &Snapshot, name: &Arc<str>) -> Change {
     Change::Namespace {
         name: Arc::clone(name),
-        exists: is_label(name) && snapshot.namespaces.contains_key(name),
+        exists: is_dns_label(name) && snapshot.namespaces.contains_key(name),
     }
 }
 
 fn pod(snapshot: &Snapshot, name: &ObjectName) -> Change {
-    let pod = snapshot.pods.get(name).filter(|pod| is_label(&name.namespace) && !pod.is_finished);
+    let pod = snapshot.pods.get(name).filter(|pod| is_dns_label(&name.namespace) && !pod.is_finished);
     Change::Pod {
         namespace: Arc::clone(&name.namespace),
         name: Arc::clone(&name.name),
@@ -148,8 +136,8 @@ fn pod(snapshot: &Snapshot, name: &ObjectName) -> Change {
 }
 
 fn service(snapshot: &Snapshot, name: &ObjectName) -> Change {
-    // Nobody could ask for another: it would be two labels, or a label that no name can have.
-    let is_name = is_label(&name.name) && is_label(&name.namespace);
+    // Nobody could ask for another: it would be two labels, or a label that no name can have. The conversion says so.
+    let is_name = is_dns_label(&name.name) && is_dns_label(&name.namespace);
     let record = snapshot.services.get(name).filter(|_| is_name).map(|service| {
         let kind = if service.service_type == ServiceType::ExternalName {
             ServiceKind::ExternalName(Arc::clone(&service.external_name))
@@ -180,7 +168,7 @@ fn slices(snapshot: &Snapshot, service: &Service) -> Vec<SliceRecord> {
             .map(|endpoint| EndpointRecord {
                 addr: endpoint.addr,
                 hostname: Arc::clone(&endpoint.hostname),
-                pod: if is_label(&endpoint.pod) { Arc::clone(&endpoint.pod) } else { Arc::default() },
+                pod: if is_dns_label(&endpoint.pod) { Arc::clone(&endpoint.pod) } else { Arc::default() },
             })
             .collect(),
     });
@@ -213,6 +201,3 @@ impl PortProtocol {
         [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.label() == label)
     }
 }
-
-#[cfg(test)]
-mod tests;

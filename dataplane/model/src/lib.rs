@@ -29,6 +29,7 @@ mod socket_lb;
 mod store;
 mod warning;
 
+pub use convert::service::is_dns_label;
 pub use device::{Device, DeviceAddr, DeviceType, IfIndex, Mac, Network, Role, Route, Wanted, classify};
 pub use endpoint::{AddressFamily, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Kind, ObjectKey};

@@ -1,8 +1,12 @@
 //! Services.
 
+mod names;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use self::names::fault_of_name;
+pub use self::names::is_dns_label;
 use super::addr::Origin;
 use super::warnings::Warnings;
 use crate::{Kind, Service, ServicePort, ServiceType, TrafficPolicy, Warning, WarningKind, api};
@@ -16,6 +20,12 @@ pub fn from_object(object: &api::Service) -> (Service, Vec<Warning>) {
     let name = object.metadata.object_name(Kind::Service);
     let mut warnings = Warnings::new(Kind::Service, name.clone());
     let spec = &object.spec;
+    for (field, text) in [("metadata.name", &name.name), ("metadata.namespace", &name.namespace)] {
+        if !is_dns_label(text) {
+            let detail = format!("{field} is not a DNS label: the name of the Service does not resolve");
+            warnings.add(WarningKind::BadField, detail);
+        }
+    }
     let service_type = service_type(spec, &mut warnings);
     let has_foreign_proxy = object.metadata.labels.service_proxy_name.is_some();
     let written = written_cluster_ips(spec, &mut warnings);
@@ -186,6 +196,11 @@ fn external_name(spec: &api::ServiceSpec, service_type: ServiceType, warnings: &
     if name.is_empty() {
         let detail = "spec.externalName is missing: the name does not resolve".to_owned();
         warnings.add(WarningKind::BadField, detail);
+        return name;
+    }
+    if let Some(fault) = fault_of_name(&name) {
+        warnings.bad("spec.externalName", &name, fault);
+        return Arc::default();
     }
     name
 }

@@ -114,6 +114,34 @@ fn headless_and_external_name_services_have_no_cluster_ip_and_no_warning() {
 }
 
 #[test]
+fn an_external_name_that_is_none_is_named_and_left_out() {
+    for (name, fault) in [
+        ("a..b", r#"spec.externalName: "a..b" is not a DNS name: left out"#),
+        ("10.0.0.1", r#"spec.externalName: "10.0.0.1" is an address and not a name: left out"#),
+        ("", "spec.externalName is missing: the name does not resolve"),
+    ] {
+        let (service, warnings) = convert(json!({"spec": {"type": "ExternalName", "externalName": name}}));
+        assert_eq!(warnings, [fault]);
+        assert_eq!(&*service.external_name, "");
+    }
+}
+
+#[test]
+fn a_service_whose_name_does_not_resolve_is_named_and_balanced_all_the_same() {
+    for (name, namespace, field) in
+        [("My_Svc", "shop", "metadata.name"), ("web", "a.b", "metadata.namespace")]
+    {
+        let metadata = json!({"name": name, "namespace": namespace});
+        let object = json!({"metadata": metadata, "spec": {"clusterIP": "10.96.0.1"}});
+        let (service, warnings) = from_object(&serde_json::from_value(object).unwrap());
+        let why = "is not a DNS label: the name of the Service does not resolve";
+        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [format!("Service {namespace}/{name}: {field} {why}")]);
+        assert!(service.is_balanced());
+    }
+}
+
+#[test]
 fn the_label_of_another_proxy_counts_whatever_its_value() {
     for value in [json!("mesh"), json!(""), Value::Null] {
         let metadata = json!({"name": "web", "namespace": "production", "labels": {"service.kubernetes.io/service-proxy-name": value}});
