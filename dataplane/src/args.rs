@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use compile::{Limits, SubjectLimits};
 use hickory_proto::rr::Name;
-use model::ClusterDns;
+use model::{ClusterDns, Snapshot};
 
 pub use self::packets::{ExplainArgs, FlowsArgs, ProtocolArg};
 use crate::config::Config;
@@ -141,7 +141,7 @@ pub struct DnsArgs {
     #[arg(long, value_name = "ADDR[:PORT]", value_delimiter = ',', value_parser = dns_upstream)]
     pub dns_upstream: Vec<SocketAddr>,
     /// A Corefile, in place of --cluster-domain and --dns-upstream.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dns_upstream"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dns_upstream", "cluster_domain"])]
     pub dns_corefile: Option<PathBuf>,
 }
 
@@ -179,6 +179,16 @@ fn dns_listen(text: &str) -> Result<SocketAddr, String> {
     let addr = address_with_port(text, 53)?;
     if addr.ip().is_unspecified() || addr.port() == 0 {
         return Err("an address of its own and a port are wanted: pods are sent there".to_owned());
+    }
+    if addr.ip().is_loopback() {
+        return Err("pods are sent there, and have a loopback of their own".to_owned());
+    }
+    // Without a scope nobody can dial it (connect(2): EINVAL).
+    if matches!(addr.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+        return Err("pods are sent there, and a link-local IPv6 address needs a scope".to_owned());
+    }
+    if addr.ip().is_multicast() {
+        return Err("not an address that one server has".to_owned());
     }
     Ok(addr)
 }
@@ -224,10 +234,8 @@ impl DnsArgs {
             }
             None => default_config(&self.cluster_domain, upstreams),
         };
-        let service = match &vips {
-            ClusterDns::Auto => Vec::new(),
-            ClusterDns::Addrs(addrs) => addrs.clone(),
-        };
+        // As long as nothing is known, the address that is used where nothing is found.
+        let service = vips.addrs(&Snapshot::default());
         refuse_loops(&dns, &OwnAddrs { listen: self.dns_listen.clone(), service })?;
         let zones =
             dns.blocks.iter().filter_map(|block| block.cluster.as_ref()).flat_map(|cluster| &cluster.zones);
@@ -333,8 +341,8 @@ pub struct DnsServeArgs {
     /// A Corefile; without one cluster names are served and the rest goes to the nameservers of /etc/resolv.conf.
     #[arg(long, value_name = "FILE")]
     pub corefile: Option<PathBuf>,
-    /// The cluster's zone, where there is no Corefile.
-    #[arg(long, value_name = "ZONE", default_value = "cluster.local", value_parser = zone)]
+    /// The cluster's zone; a Corefile says it itself.
+    #[arg(long, value_name = "ZONE", default_value = "cluster.local", value_parser = zone, conflicts_with = "corefile")]
     pub cluster_domain: Name,
     /// Logging.
     #[command(flatten)]
@@ -597,5 +605,56 @@ mod tests {
         let line = "ferrule run --manifests /x --bind-address-hard-fail=false";
         let Parsed::Command(Command::Run(run)) = parsed(line) else { panic!("run") };
         assert!(!run.bind_address_hard_fail);
+    }
+
+    #[test]
+    fn addresses_that_no_pod_reaches_are_refused_where_pods_are_sent_and_nowhere_else() {
+        for addr in
+            ["127.0.0.1", "127.0.0.53:53", "[::1]:53", "fe80::1", "[fe80::1]:53", "224.0.0.1", "0.0.0.0"]
+        {
+            let Parsed::Wrong(line) = parsed(&format!("ferrule run --manifests /x --dns-listen {addr}"))
+            else {
+                panic!("{addr}")
+            };
+            assert!(line.contains(addr) && line.contains("--dns-listen"), "{line}");
+        }
+        for line in [
+            "ferrule run --manifests /x --dns-listen 169.254.20.53,[fd00::53]:5353",
+            "ferrule dns serve --manifests /x --listen 127.0.0.1,[::1]:53",
+        ] {
+            assert!(matches!(parsed(line), Parsed::Command(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_corefile_excludes_what_it_says_itself() {
+        for line in [
+            "ferrule dns serve --manifests /x --listen 127.0.0.1 --corefile /c --cluster-domain a.example",
+            "ferrule run --manifests /x --dns-corefile /c --cluster-domain a.example",
+            "ferrule run --manifests /x --dns-corefile /c --dns-upstream 192.0.2.1",
+        ] {
+            let Parsed::Wrong(error) = parsed(line) else { panic!("{line}") };
+            assert!(error.contains("corefile") && error.contains("cannot be used with"), "{error}");
+        }
+        let alone = "ferrule dns serve --manifests /x --listen 127.0.0.1 --corefile /c";
+        assert!(matches!(parsed(alone), Parsed::Command(_)));
+    }
+
+    #[test]
+    fn an_upstream_that_is_a_cluster_dns_address_is_refused_also_where_that_is_found_by_itself() {
+        let config = |flags: &str| {
+            let Parsed::Command(Command::Run(run)) = parsed(&format!("ferrule run --manifests /x {flags}"))
+            else {
+                panic!("{flags}")
+            };
+            run.dns.into_config(Path::new("/state"), &run.logging)
+        };
+        for flags in ["--dns-upstream 10.96.0.10", "--cluster-dns 10.0.0.10 --dns-upstream 10.0.0.10:53"] {
+            let error = config(flags).unwrap_err();
+            assert!(matches!(error, StartError::DnsSettings(SettingsError::Loop { .. })), "{flags}: {error}");
+        }
+        for flags in ["--dns-upstream 10.96.0.10:54", "--cluster-dns 10.0.0.10 --dns-upstream 10.96.0.10"] {
+            assert!(config(flags).is_ok_and(|config| config.is_some()), "{flags}");
+        }
     }
 }

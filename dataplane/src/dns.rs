@@ -6,6 +6,7 @@
 //!                                     └─▶ node view ─▶ frontends of the cluster DNS Service
 //! ```
 
+use std::ffi::CStr;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -14,6 +15,7 @@ use std::path::Path;
 use ::dns::child::{self, ChildError};
 use ::dns::sandbox::SandboxLimits;
 use model::{ClusterDns, LocalDns};
+use nix::sys::prctl::set_name;
 
 pub mod addresses;
 pub mod handover;
@@ -25,6 +27,9 @@ pub mod settings;
 pub mod supervisor;
 pub mod upstreams;
 pub mod zone_feed;
+
+/// How the child is called in `/proc/<pid>/comm`: 15 bytes at most.
+const PROCESS_NAME: &CStr = c"ferrule-dns";
 
 /// A server at these addresses that is asked nothing: no cluster DNS address leads there.
 #[must_use]
@@ -54,6 +59,10 @@ pub fn run_child() -> Result<(), ChildError> {
         say(panic);
         std::process::abort();
     }));
+    // The program is /proc/self/exe, and so it would be called "exe" by ps and top.
+    if let Err(error) = set_name(PROCESS_NAME) {
+        tracing::debug!(%error, "the DNS process keeps its name");
+    }
     let control = io::stdin().as_fd().try_clone_to_owned().map_err(ChildError::NoDaemon)?;
     child::run(control, &SandboxLimits { memory_bytes: supervisor::CHILD_MEMORY_BYTES })
 }

@@ -50,9 +50,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// A server's address is taken or cannot be bound.
-    #[error(
-        "{server} address {addr}: {source}: choose another with --healthz-bind-address, --metrics-bind-address"
-    )]
+    #[error("{server} address {addr}: {source}: choose another with {}", where_said(server))]
     Bind {
         /// What was to listen there.
         server: &'static str,
@@ -95,6 +93,16 @@ pub enum StartError {
     Kernel(#[from] KernelError),
 }
 
+/// Where it is said where a server listens.
+fn where_said(server: &str) -> &'static str {
+    match server {
+        "health" => "--healthz-bind-address",
+        "metrics" => "--metrics-bind-address",
+        // The plugins of `dns serve`.
+        _ => "this plugin in the Corefile",
+    }
+}
+
 impl StartError {
     /// The exit code. 2 is a wrong command line, 1 anything that is not listed here.
     #[must_use]
@@ -112,6 +120,26 @@ impl StartError {
             Self::NoNodeName => 12,
             Self::DnsSettings(_) => 13,
             Self::Signals(_) | Self::LoopEnded | Self::DnsServers(_) => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_named_with_what_says_it() {
+        for (server, place, other) in [
+            ("health", "--healthz-bind-address", "--metrics"),
+            ("metrics", "--metrics-bind-address", "--healthz"),
+            ("Corefile health", "plugin in the Corefile", "--"),
+            ("Corefile ready", "plugin in the Corefile", "--"),
+        ] {
+            let source = io::Error::from(io::ErrorKind::AddrInUse);
+            let addr = SocketAddr::from(([127, 0, 0, 1], 8080));
+            let line = StartError::Bind { server, addr, source }.to_string();
+            assert!(line.contains(place) && !line.contains(other) && line.starts_with(server), "{line}");
         }
     }
 }

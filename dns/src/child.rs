@@ -2,6 +2,7 @@
 //! answers on from its last zone, and hands its sockets to the next daemon's child.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -35,6 +36,8 @@ pub enum ChildError {
     Servers(#[source] io::Error),
 }
 
+/// RFC 1035, 4.2: what clients call the server is on this port.
+const DNS_PORT: u16 = 53;
 /// Messages of daemons that wait to be carried out.
 const MESSAGES: usize = 64;
 /// How long a daemon may take to take an answer: nobody else is heard meanwhile.
@@ -137,9 +140,11 @@ impl Child {
                     self.update(update);
                     continue;
                 }
-                ToChild::Upstreams(addrs) => {
+                ToChild::Upstreams(files) => {
                     if let Some(resolver) = &self.resolver {
-                        resolver.set_file_upstreams(&addrs);
+                        for (file, addrs) in &files {
+                            resolver.set_file_upstreams(file, addrs);
+                        }
                     }
                     continue;
                 }
@@ -183,6 +188,13 @@ impl Child {
     }
 
     fn update(&mut self, update: Update) {
+        if *self.newest.service_addrs() != *update.service_addrs
+            && let Some(resolver) = &self.resolver
+        {
+            let own: Vec<SocketAddr> =
+                update.service_addrs.iter().map(|ip| SocketAddr::new(*ip, DNS_PORT)).collect();
+            resolver.leave_out(&own);
+        }
         self.newest.apply(update.changes, update.serial);
         let zone = std::mem::take(&mut self.newest).called(&update.service_addrs);
         self.newest = if update.is_synced { zone.synced() } else { zone };

@@ -4,11 +4,12 @@
 //! frame that announces them (SCM_RIGHTS, unix(7)). Both ends are one binary of one version, except for [`ToChild::HandOver`]
 //! and [`ToChild::Drain`], which the next version's daemon says as well: their numbers stay.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -42,8 +43,8 @@ pub enum ToChild {
     },
     /// The zone changed.
     Zone(Update),
-    /// Forwarders that take their upstreams from a file ask these.
-    Upstreams(Vec<SocketAddr>),
+    /// Forwarders that take their upstreams from a file ask these, by file.
+    Upstreams(BTreeMap<PathBuf, Vec<SocketAddr>>),
     /// Begin to answer.
     Serve,
     /// Answered with [`FromChild::Counters`].

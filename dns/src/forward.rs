@@ -11,6 +11,7 @@ mod upstream;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -41,10 +42,21 @@ const ROUNDS: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Forwarder {
     config: ForwardConfig,
-    upstreams: RwLock<Arc<[Arc<Upstream>]>>,
+    upstreams: RwLock<Known>,
     next: AtomicUsize,
     permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+}
+
+/// Whom to ask.
+#[derive(Debug, Default)]
+struct Known {
+    /// As the configuration or its file has them.
+    named: Vec<SocketAddr>,
+    /// Addresses of this server: asking there would come back.
+    own: Vec<SocketAddr>,
+    /// The rest.
+    asked: Arc<[Arc<Upstream>]>,
 }
 
 /// A place among the queries that are under way.
@@ -61,7 +73,7 @@ impl Forwarder {
     pub(crate) fn new(config: ForwardConfig, metrics: Arc<Metrics>) -> Self {
         let forwarder = Self {
             permits: Arc::new(Semaphore::new(config.max_concurrent as usize)),
-            upstreams: RwLock::new(Arc::new([])),
+            upstreams: RwLock::default(),
             next: AtomicUsize::new(0),
             metrics,
             config,
@@ -78,19 +90,33 @@ impl Forwarder {
 
     /// Asks these from now on. What is known of one that stays is kept.
     pub(crate) fn set_upstreams(&self, addrs: &[SocketAddr]) {
-        let mut current = self.upstreams.write().unwrap_or_else(PoisonError::into_inner);
-        let known = |addr: &SocketAddr| current.iter().find(|upstream| upstream.addr == *addr).cloned();
-        *current =
-            addrs.iter().map(|addr| known(addr).unwrap_or_else(|| Arc::new(Upstream::new(*addr)))).collect();
+        self.change(|known| known.named = addrs.to_vec());
+    }
+
+    /// Does not ask these from now on, whoever names them.
+    pub(crate) fn leave_out(&self, own: &[SocketAddr]) {
+        self.change(|known| known.own = own.to_vec());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.upstreams.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut known);
+        let Known { named, own, asked } = &*known;
+        let of = |addr: &SocketAddr| asked.iter().find(|upstream| upstream.addr == *addr).cloned();
+        let others = named.iter().filter(|addr| !own.contains(addr));
+        known.asked = others.map(|addr| of(addr).unwrap_or_else(|| Arc::new(Upstream::new(*addr)))).collect();
     }
 
     pub(crate) fn upstreams(&self) -> Arc<[Arc<Upstream>]> {
-        Arc::clone(&self.upstreams.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.upstreams.read().unwrap_or_else(PoisonError::into_inner).asked)
     }
 
-    /// Whether [`Forwarder::set_upstreams`] is to be told what a file says.
-    pub(crate) fn takes_upstreams_from_a_file(&self) -> bool {
-        matches!(self.config.upstreams, config::Upstreams::File(_))
+    /// The file that says whom to ask, if one does: [`Forwarder::set_upstreams`] is to be told.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.config.upstreams {
+            config::Upstreams::File(path) => Some(path),
+            config::Upstreams::Addrs(_) => None,
+        }
     }
 
     /// A place for a query, unless too many are under way.

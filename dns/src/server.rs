@@ -6,6 +6,7 @@ mod listen;
 mod looping;
 mod quick;
 mod resolver;
+mod sparing;
 mod tcp;
 mod udp;
 

@@ -556,9 +556,9 @@ fn a_mistake_is_named_with_its_line_its_word_and_what_was_expected() {
     let deep = "x {\n".repeat(17);
     let table = [
         // The file.
-        ("", "1: \"\" serves nothing: expected a server block"),
-        ("# nothing", "1: \"\" serves nothing"),
-        ("tls://.", "1: \"\" serves nothing"),
+        ("", "1: nothing is served: expected a server block"),
+        ("# nothing", "1: nothing is served"),
+        ("# a\ntls://. {\n}\nhttps://a", "2: \"tls://.\" is not served: expected a zone for plain DNS"),
         (". {\nerrors", "1: \".\" opens a block that does not end: expected }"),
         (".\nlog {", "2: \"log\" opens a block that does not end: expected }"),
         (". {\n}\n}", "3: \"}\" closes no block: expected"),

@@ -202,7 +202,7 @@ pub struct DnsReport {
     pub cluster_dns: Vec<String>,
     /// Where the server listens.
     pub listen: Vec<String>,
-    /// Where names outside the cluster are asked, if a file says so.
+    /// Where names outside the cluster are asked.
     pub upstreams: Vec<String>,
     /// The serving process, if one serves.
     pub pid: Option<u32>,
@@ -239,7 +239,7 @@ impl DnsReport {
             problem: state.problem,
             cluster_dns: state.vips.iter().map(ToString::to_string).collect(),
             listen: text(&state.listen),
-            upstreams: text(&state.upstreams),
+            upstreams: state.upstreams.iter().map(ToString::to_string).collect(),
             pid: state.child,
             starts: state.starts,
             queries: by("udp", &counters.udp).into_iter().chain(by("tcp", &counters.tcp)).collect(),

@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// How long an answer may take: the server has nobody to ask.
 const ANSWER: Duration = Duration::from_millis(250);
 /// So many questions in a row without an answer make an address unhealthy: a child that is replaced misses none.
-const FAILURES: u32 = 4;
+const FAILURES: u32 = 3;
 
 /// How the server is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

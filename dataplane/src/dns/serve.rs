@@ -133,13 +133,21 @@ async fn keep_zone(dns: DnsConfig, mut source: Source, sender: watch::Sender<Arc
 }
 
 fn follow_upstreams(dns: &DnsConfig, own: &OwnAddrs, resolver: &Arc<Resolver>) {
-    let Some(file) = upstreams::file_of(dns) else { return };
-    let mut addrs = upstreams::follow(file, own.clone());
+    let files = upstreams::files_of(dns);
+    if files.is_empty() {
+        return;
+    }
+    let mut followed = upstreams::follow(files, own.clone());
     let resolver = Arc::clone(resolver);
-    resolver.set_file_upstreams(&addrs.borrow_and_update());
+    let take = move |followed: &mut watch::Receiver<upstreams::ByFile>| {
+        for (file, addrs) in followed.borrow_and_update().iter() {
+            resolver.set_file_upstreams(file, addrs);
+        }
+    };
+    take(&mut followed);
     tokio::spawn(async move {
-        while addrs.changed().await.is_ok() {
-            resolver.set_file_upstreams(&addrs.borrow_and_update());
+        while followed.changed().await.is_ok() {
+            take(&mut followed);
         }
     });
 }
@@ -159,7 +167,7 @@ async fn serve_health(
                 (StatusCode::OK, "OK")
             }
         };
-        http::start("DNS health", addr, false, Router::new().route("/health", get(answer))).await?;
+        http::start("Corefile health", addr, false, Router::new().route("/health", get(answer))).await?;
     }
     if let Some(addr) = dns.ready {
         let zone = zone.clone();
@@ -170,7 +178,7 @@ async fn serve_health(
                 (StatusCode::SERVICE_UNAVAILABLE, "kubernetes")
             }
         };
-        http::start("DNS ready", addr, false, Router::new().route("/ready", get(answer))).await?;
+        http::start("Corefile ready", addr, false, Router::new().route("/ready", get(answer))).await?;
     }
     Ok(())
 }

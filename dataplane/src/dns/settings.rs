@@ -23,7 +23,7 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The Corefile has a mistake.
-    #[error("{}: {source}", path.display())]
+    #[error("{}:{}", path.display(), source.after_name())]
     Corefile {
         /// The file.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub fn read_corefile(path: &Path) -> Result<DnsConfig, SettingsError> {
     let parsed = corefile::parse(&text, &corefile::Defaults::new(&env))
         .map_err(|source| SettingsError::Corefile { path: path.to_owned(), source })?;
     for warning in &parsed.warnings {
-        tracing::warn!("{}: {warning}", path.display());
+        tracing::warn!("{}:{}", path.display(), warning.after_name());
     }
     Ok(parsed.config)
 }

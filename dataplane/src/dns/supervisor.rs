@@ -1,5 +1,6 @@
 //! Keeps a DNS child serving: holds the sockets, feeds the zone, starts another child when one ends or hangs.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,7 @@ use super::prober::Health;
 use super::process::{Heard, Process, ProcessError};
 use super::settings::OwnAddrs;
 use super::silent;
+use super::upstreams::{self, ByFile};
 use super::zone_feed::{ZoneFeed, serial_now};
 
 mod held;
@@ -40,8 +42,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long queries wait for the first list: clients ask again after five seconds.
 const FIRST_LIST: Duration = Duration::from_secs(2);
-/// Rounds of questions in a row without an answer after which a child is ended: it hangs.
-const HANGS: u32 = 12;
+/// Rounds of questions in a row without an answer after which a child is ended that does not answer the daemon either: it
+/// hangs, within a second.
+const MUTE_HANGS: u32 = 3;
+/// The same for one that does: it may be that clients ask more than it can answer.
+const BUSY_HANGS: u32 = 12;
+/// How long a child may take to answer the daemon: it does nothing else in that thread than to change the zone.
+const MUTE: Duration = Duration::from_millis(400);
 /// Of so many questions in a row without an answer each first one is a reason to look for the addresses: somebody may have
 /// taken one from `lo`.
 const PUT_BACK: u32 = 4;
@@ -86,8 +93,8 @@ pub struct DnsState {
     pub listen: Vec<SocketAddr>,
     /// What pods call the server.
     pub vips: Vec<IpAddr>,
-    /// Where upstreams of a file are.
-    pub upstreams: Vec<SocketAddr>,
+    /// Where names outside the cluster are asked.
+    pub upstreams: BTreeSet<SocketAddr>,
 }
 
 /// The ends that others hold.
@@ -131,7 +138,13 @@ pub async fn start(config: NodeDnsConfig) -> NodeDns {
     let (counters, questions) = mpsc::channel(4);
     let state_dir = config.state_dir.clone();
     let supervisor = Supervisor {
-        own: OwnAddrs { listen: config.listen.clone(), service: Vec::new() },
+        own: OwnAddrs {
+            listen: config.listen.clone(),
+            service: match &config.vips {
+                ClusterDns::Addrs(addrs) => addrs.clone(),
+                ClusterDns::Auto => Vec::new(),
+            },
+        },
         config,
         feed: Arc::clone(&feed),
         here: here_sender,
@@ -219,9 +232,8 @@ impl Supervisor {
             handover::note(&self.config.state_dir, process.pid());
         }
         if let Some(upstreams) = &mut held.upstreams {
-            let addrs = upstreams.borrow_and_update().clone();
-            self.state.send_modify(|state| state.upstreams.clone_from(&addrs));
-            process.send(&ToChild::Upstreams(addrs)).await?;
+            let files = upstreams.borrow_and_update().clone();
+            process.send(&ToChild::Upstreams(files)).await?;
         }
         let mut snapshot = self.feed.current();
         self.send_all(process, &snapshot).await?;
@@ -237,6 +249,8 @@ impl Supervisor {
         count.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let began = Instant::now();
         let (mut serves, mut silent_rounds) = (false, 0);
+        // Since when an answer to the daemon is missing.
+        let mut mute_since: Option<Instant> = None;
         loop {
             let health = held.health.borrow_and_update().clone();
             self.report(&snapshot, &health, held);
@@ -246,7 +260,10 @@ impl Supervisor {
                         serves = true;
                         self.is_serving(process, held).await;
                     }
-                    Heard::Message(FromChild::Counters(counters)) => self.take_counters(*counters),
+                    Heard::Message(FromChild::Counters(counters)) => {
+                        mute_since = None;
+                        self.take_counters(*counters);
+                    }
                     Heard::Message(FromChild::Sockets { .. }) => {}
                     Heard::Ended(reason) => return Ok(reason),
                 },
@@ -260,7 +277,6 @@ impl Supervisor {
                     }
                 },
                 changed = followed(&mut held.upstreams) => {
-                    self.state.send_modify(|state| state.upstreams.clone_from(&changed));
                     process.send(&ToChild::Upstreams(changed)).await?;
                 },
                 Ok(()) = held.health.changed() => {
@@ -270,7 +286,12 @@ impl Supervisor {
                     }
                     // Failures of the child before it are not its own.
                     silent_rounds = if serves { health.silent_rounds().min(silent_rounds + 1) } else { 0 };
-                    if silent_rounds >= HANGS {
+                    if silent_rounds == 1 {
+                        mute_since.get_or_insert_with(Instant::now);
+                        process.send(&ToChild::Count).await?;
+                    }
+                    let is_mute = mute_since.is_some_and(|since| since.elapsed() >= MUTE);
+                    if silent_rounds >= if is_mute { MUTE_HANGS } else { BUSY_HANGS } {
                         tracing::error!(count = silent_rounds, "the DNS process does not answer: it is ended");
                         return Ok(process.end().await);
                     }
@@ -333,12 +354,17 @@ impl Supervisor {
         let vips = self.config.vips.addrs(snapshot);
         let (answering, silent) = (health.healthy(), health.unhealthy());
         let is_healthy = !answering.is_empty();
-        let problem = (is_healthy && !silent.is_empty()).then(|| {
-            let silent: Vec<String> = silent.iter().map(SocketAddr::to_string).collect();
-            format!("no answer at {}: clients of that family ask the Service's endpoints", silent.join(", "))
+        let (own, upstreams) = self.upstreams(&vips, held);
+        let silence = (is_healthy && !silent.is_empty()).then(|| {
+            format!("no answer at {}: clients of that family ask the Service's endpoints", listed(&silent))
         });
+        // What is refused at the start where it is known then.
+        let circle = (!own.is_empty())
+            .then(|| format!("upstream {} is the cluster DNS address: it is not asked", listed(&own)));
+        let problems: Vec<String> = silence.into_iter().chain(circle).collect();
+        let problem = (!problems.is_empty()).then(|| problems.join("; "));
         self.state.send_if_modified(|state| {
-            let differs = state.is_healthy != is_healthy || state.vips != vips || state.problem != problem;
+            let before = state.clone();
             if state.is_healthy != is_healthy {
                 if is_healthy {
                     tracing::info!("the node's DNS server answers");
@@ -347,12 +373,13 @@ impl Supervisor {
                 }
             }
             if let Some(problem) = problem.as_ref().filter(|problem| state.problem.as_ref() != Some(*problem)) {
-                tracing::warn!("the node's DNS server: {problem}");
+                tracing::warn!("cluster DNS: {problem}");
             }
             state.is_healthy = is_healthy;
             state.vips = vips;
+            state.upstreams = upstreams;
             state.problem = problem;
-            differs
+            *state != before
         });
         let here = LocalDns {
             vips: self.config.vips.clone(),
@@ -366,6 +393,15 @@ impl Supervisor {
             }
             differs
         });
+    }
+
+    /// Upstreams that are this server by its cluster DNS addresses, and the others.
+    fn upstreams(&self, vips: &[IpAddr], held: &Held) -> (BTreeSet<SocketAddr>, BTreeSet<SocketAddr>) {
+        let mut all = upstreams::addrs_of(&self.config.dns);
+        if let Some(followed) = &held.upstreams {
+            all.extend(followed.borrow().values().flatten());
+        }
+        all.into_iter().partition(|addr| addr.port() == 53 && vips.contains(&addr.ip()))
     }
 
     /// Addresses that somebody took from `lo`, back in their place.
@@ -383,6 +419,10 @@ impl Supervisor {
     }
 }
 
+fn listed<'a>(addrs: impl IntoIterator<Item = &'a SocketAddr>) -> String {
+    addrs.into_iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Resolves when no child of a daemon before is alive, and the first list has had its time.
 async fn nobody_else(predecessors: &mut [Predecessor], began: Instant) {
     for predecessor in predecessors {
@@ -392,7 +432,7 @@ async fn nobody_else(predecessors: &mut [Predecessor], began: Instant) {
 }
 
 /// The next change of the upstreams, if they are followed.
-async fn followed(upstreams: &mut Option<watch::Receiver<Vec<SocketAddr>>>) -> Vec<SocketAddr> {
+async fn followed(upstreams: &mut Option<watch::Receiver<ByFile>>) -> ByFile {
     if let Some(receiver) = upstreams {
         if receiver.changed().await.is_ok() {
             return receiver.borrow_and_update().clone();

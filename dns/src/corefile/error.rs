@@ -4,7 +4,7 @@ use super::zone::ZoneError;
 
 /// The first mistake in a Corefile: one line, for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Corefile:{line}: {} {kind}", shown(word))]
+#[error("Corefile:{}", self.after_name())]
 pub struct CorefileError {
     /// Its line, from 1; in a snippet, the line of the snippet.
     pub line: u32,
@@ -14,12 +14,24 @@ pub struct CorefileError {
     pub kind: CorefileErrorKind,
 }
 
+impl CorefileError {
+    /// What follows the name of the file: the line, the word, what is wrong.
+    #[must_use]
+    pub fn after_name(&self) -> String {
+        let Self { line, word, kind } = self;
+        if word.is_empty() { format!("{line}: {kind}") } else { format!("{line}: {} {kind}", shown(word)) }
+    }
+}
+
 /// What is wrong with a word of a Corefile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CorefileErrorKind {
     /// Nothing is served.
-    #[error("serves nothing: expected a server block")]
+    #[error("nothing is served: expected a server block")]
     NoBlocks,
+    /// All that there is would be served over TLS, HTTPS, QUIC or gRPC.
+    #[error("is not served: expected a zone for plain DNS beside it, which alone is served")]
+    NoPlainBlocks,
     /// A quoted word does not end.
     #[error("starts a quoted word that does not end: expected \"")]
     UnclosedQuote,

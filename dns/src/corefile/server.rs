@@ -28,6 +28,8 @@ pub(super) struct Server<'a> {
     listen: BTreeSet<Listener>,
     health: Option<(SocketAddr, Duration)>,
     ready: Option<SocketAddr>,
+    /// The first zone that would need more than plain DNS.
+    foreign: Option<Word>,
 }
 
 impl<'a> Server<'a> {
@@ -41,6 +43,7 @@ impl<'a> Server<'a> {
             listen: BTreeSet::new(),
             health: None,
             ready: None,
+            foreign: None,
         }
     }
 
@@ -70,6 +73,9 @@ impl<'a> Server<'a> {
 
     pub(super) fn finish(self) -> Result<Parsed, CorefileError> {
         if self.blocks.is_empty() {
+            if let Some(foreign) = self.foreign {
+                return Err(foreign.error(CorefileErrorKind::NoPlainBlocks));
+            }
             return Err(CorefileError { line: 1, word: "".into(), kind: CorefileErrorKind::NoBlocks });
         }
         let (health, lameduck) = self.health.unzip();
@@ -93,6 +99,7 @@ impl<'a> Server<'a> {
                 Key::Plain { zones, port } => (zones, port.unwrap_or(self.defaults.port)),
                 Key::Foreign => {
                     self.warnings.add(key, CorefileWarningKind::SchemeLeftOut);
+                    self.foreign.get_or_insert_with(|| key.clone());
                     continue;
                 }
             };

@@ -19,7 +19,15 @@ pub struct CorefileWarning {
 
 impl fmt::Display for CorefileWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Corefile:{}: {} {}", self.line, shown(&self.word), self.kind)
+        write!(f, "Corefile:{}", self.after_name())
+    }
+}
+
+impl CorefileWarning {
+    /// What follows the name of the file: the line, the word, why it is not honoured.
+    #[must_use]
+    pub fn after_name(&self) -> String {
+        format!("{}: {} {}", self.line, shown(&self.word), self.kind)
     }
 }
 

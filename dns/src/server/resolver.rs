@@ -1,14 +1,17 @@
 //! What is done with a query: answered from the zone, forwarded, or refused.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::looping::LoopProbe;
 use super::quick::{self, QuickZone};
+use super::sparing::Sparing;
 use super::{ZoneReader, alias};
 use crate::answer::{Answer, MAX_CHAIN, Outcome, Question, answer};
 use crate::config::{Block, DnsConfig};
@@ -25,6 +28,7 @@ pub struct Resolver {
     zone: watch::Receiver<Arc<Zone>>,
     metrics: Arc<Metrics>,
     probe: LoopProbe,
+    failures: Sparing,
 }
 
 #[derive(Debug)]
@@ -88,14 +92,22 @@ impl Resolver {
             blocks: config.blocks.iter().map(served).collect(),
             zone,
             probe: LoopProbe::new(),
+            failures: Sparing::default(),
             metrics,
         }
     }
 
-    /// The upstreams of forwarders that take them from a file are these from now on.
-    pub fn set_file_upstreams(&self, addrs: &[SocketAddr]) {
-        for forwarder in self.forwarders().filter(|f| f.takes_upstreams_from_a_file()) {
+    /// The upstreams of forwarders that take them from this file are these from now on.
+    pub fn set_file_upstreams(&self, file: &Path, addrs: &[SocketAddr]) {
+        for forwarder in self.forwarders().filter(|forwarder| forwarder.file() == Some(file)) {
             forwarder.set_upstreams(addrs);
+        }
+    }
+
+    /// Upstreams that are this server by these addresses are not asked from now on.
+    pub fn leave_out(&self, own: &[SocketAddr]) {
+        for forwarder in self.forwarders() {
+            forwarder.leave_out(own);
         }
     }
 
@@ -263,12 +275,14 @@ impl Resolver {
         };
         drop(permit);
         let Some(bytes) = answered else {
-            if logs_errors {
-                tracing::warn!(
-                    name = %request.query.name,
-                    record_type = %request.query.query_type,
-                    "no upstream answered: SERVFAIL"
-                );
+            tracing::debug!(
+                name = %request.query.name,
+                record_type = %request.query.query_type,
+                "no upstream answered: SERVFAIL"
+            );
+            // Without the name: it says what somebody's pod asks for.
+            if logs_errors && let Some(count) = self.failures.note(Instant::now()) {
+                tracing::warn!(count, "queries that no upstream answered: SERVFAIL");
             }
             self.metrics.response(ResponseCode::ServFail);
             return request.respond_with(ResponseCode::ServFail);

@@ -24,6 +24,9 @@ const PODS: &str = "
 ---
 {apiVersion: v1, kind: Pod, metadata: {name: waits, namespace: shop}, status: {phase: Pending}}
 ---
+{apiVersion: v1, kind: Pod, metadata: {name: leaves, namespace: shop, deletionTimestamp: '2026-01-01T00:00:00Z'},
+ status: {phase: Running, podIP: 10.244.1.4}}
+---
 {apiVersion: v1, kind: Pod, metadata: {name: b, namespace: bank}, status: {phase: Running, podIP: 10.244.1.9}}
 ";
 
@@ -69,6 +72,8 @@ fn verified_names_are_the_addresses_of_pods_that_run_in_the_namespace() {
         ("A 203-0-113-7.shop.pod", "NXDOMAIN"),
         // Finished.
         ("A 10-244-1-2.shop.pod", "NXDOMAIN"),
+        // On its way out, and still there.
+        ("A 10-244-1-4.shop.pod", "10.244.1.4"),
         // A finished pod's address that another has now, and one that two pods have.
         ("A 10-244-1-3.shop.pod", "10.244.1.3"),
         ("A 192-0-2-1.shop.pod", "192.0.2.1"),

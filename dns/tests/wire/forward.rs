@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use dns::config::{ForwardConfig, Transport};
+use dns::config::{ForwardConfig, Transport, Upstreams};
 
 use crate::client::{Stream, ask, exchange, receive, socket_to, timed};
+use crate::log;
 use crate::packet::{
     A, AD, CD, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Response, SERVFAIL, parse, query,
 };
@@ -345,4 +346,29 @@ fn many_queries_at_once_each_get_their_own_answer() {
         }
     }
     println!("1,000 forwarded queries in {:?}", began.elapsed());
+}
+
+#[test]
+fn failures_are_logged_once_for_many_and_without_the_names_that_were_asked_for() {
+    log::keep();
+    let served = Served::start(&config(vec![forward_to(&[free_addr(LOCALHOST)])]));
+    for i in 0..20 {
+        assert_eq!(ask(served.addr, &query(&format!("private-{i}.example.org"), A)).code(), SERVFAIL);
+    }
+    wait_until("the warning", || log::has("no upstream answered"));
+    assert!(!log::has("private"));
+}
+
+#[test]
+fn forwarders_of_two_files_ask_whom_their_own_file_names() {
+    let answer = |asked: &Asked| asked.reply(&Response::to(&asked.packet, NOERROR).bytes());
+    let (here, there) = (Upstream::new(answer), Upstream::new(answer));
+    let of = |zone: &str, file: &str| ForwardConfig::new(zone.parse().unwrap(), Upstreams::File(file.into()));
+    let served = Served::start(&config(vec![of(".", "/etc/here"), of("example.org.", "/etc/there")]));
+    served.resolver.set_file_upstreams("/etc/here".as_ref(), &[here.addr]);
+    served.resolver.set_file_upstreams("/etc/there".as_ref(), &[there.addr]);
+    ask(served.addr, &query("www.example.net", A));
+    assert_eq!((here.count(), there.count()), (1, 0));
+    ask(served.addr, &query("www.example.org", A));
+    assert_eq!((here.count(), there.count()), (1, 1));
 }

@@ -1,26 +1,35 @@
-//! What a test's server logs as an error.
+//! What a test's server logs for everybody to see: warnings and errors.
 
 use std::fmt::Write as _;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-static ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps errors from now on.
-pub(crate) fn keep_errors() {
+/// Keeps lines from now on.
+pub(crate) fn keep() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Errors).unwrap());
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Kept).unwrap());
 }
 
 /// Whether an error with this text was logged.
 pub(crate) fn has_error(text: &str) -> bool {
-    ERRORS.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
+    lines().iter().any(|line| line.starts_with("ERROR ") && line.contains(text))
 }
 
-struct Errors;
+/// Whether a line with this text was logged.
+pub(crate) fn has(text: &str) -> bool {
+    lines().iter().any(|line| line.contains(text))
+}
+
+fn lines() -> MutexGuard<'static, Vec<String>> {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Kept;
 
 struct Line(String);
 
@@ -30,9 +39,9 @@ impl Visit for Line {
     }
 }
 
-impl Subscriber for Errors {
+impl Subscriber for Kept {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::ERROR
+        *metadata.level() <= Level::WARN
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -44,9 +53,9 @@ impl Subscriber for Errors {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
+        let mut line = Line(format!("{} ", event.metadata().level()));
         event.record(&mut line);
-        ERRORS.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
+        lines().push(line.0);
     }
 
     fn enter(&self, _: &Id) {}

@@ -1,6 +1,7 @@
 //! Upstreams that ask us in turn.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,7 +31,7 @@ fn fails_at_once(served: &Served) -> bool {
 
 #[test]
 fn an_upstream_that_is_ourselves_by_another_address_is_found() {
-    log::keep_errors();
+    log::keep();
     let first = free_addr(LOCALHOST);
     let second = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), first.port()));
     let served = Served::on(&[first, second], 1, &config(vec![forward_to(&[second])]));
@@ -43,7 +44,7 @@ fn an_upstream_that_is_ourselves_by_another_address_is_found() {
 
 #[test]
 fn a_loop_through_another_server_is_found_and_when_it_is_gone_it_is_asked_again() {
-    log::keep_errors();
+    log::keep();
     let addr = free_addr(LOCALHOST);
     let is_loop = Arc::new(AtomicBool::new(true));
     let is_relaying = Arc::clone(&is_loop);
@@ -66,13 +67,14 @@ fn a_loop_through_another_server_is_found_and_when_it_is_gone_it_is_asked_again(
     let served = Served::on(&[addr], 1, &config(vec![forward]));
     // Not read yet.
     assert!(fails_at_once(&served));
-    served.resolver.set_file_upstreams(&[relay.addr]);
+    let file = Path::new("resolv.conf");
+    served.resolver.set_file_upstreams(file, &[relay.addr]);
     watch(&served);
     wait_until("the loop is found", || log::has_error(&format!("upstream={}", relay.addr)));
     assert!(fails_at_once(&served));
     is_loop.store(false, Ordering::Relaxed);
     // A change of the file is a reason to look at once.
-    served.resolver.set_file_upstreams(&[relay.addr, free_addr(LOCALHOST)]);
+    served.resolver.set_file_upstreams(file, &[relay.addr, free_addr(LOCALHOST)]);
     wait_until("it is asked again", || ask(served.addr, &query(NAME, A)).answers.len() == 1);
 }
 
@@ -83,4 +85,26 @@ fn a_probe_that_is_not_ours_is_a_question_like_any_other() {
     let asked = query("0.0.123456789.987654321", 13);
     assert_eq!(parse(&exchange(served.addr, &asked.bytes())).unwrap().code(), NOERROR);
     assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn an_address_that_becomes_our_own_is_not_asked_until_it_is_not_any_more() {
+    let answer = |asked: &crate::upstream::Asked| {
+        asked.reply(&Response::to(&asked.packet, NOERROR).answer(NAME, A, &[192, 0, 2, 1]).bytes());
+    };
+    let (named, in_file) = (Upstream::new(answer), Upstream::new(answer));
+    let file = Path::new("resolv.conf");
+    let of_file = ForwardConfig::new("example.org.".parse().unwrap(), Upstreams::File(file.into()));
+    let served = Served::start(&config(vec![forward_to(&[named.addr]), of_file]));
+    served.resolver.set_file_upstreams(file, &[in_file.addr]);
+    let codes = || ["www.example.org", "www.example.net"].map(|n| ask(served.addr, &query(n, A)).code());
+    assert_eq!(codes(), [NOERROR, NOERROR]);
+    served.resolver.leave_out(&[named.addr, in_file.addr]);
+    assert_eq!(codes(), [SERVFAIL, SERVFAIL]);
+    // Whatever its file says anew.
+    served.resolver.set_file_upstreams(file, &[in_file.addr]);
+    assert_eq!(codes(), [SERVFAIL, SERVFAIL]);
+    assert_eq!((named.count(), in_file.count()), (1, 1));
+    served.resolver.leave_out(&[]);
+    assert_eq!(codes(), [NOERROR, NOERROR]);
 }

@@ -59,18 +59,17 @@ impl Server {
         Self::start_until(binary, args, "all Services are known")
     }
 
+    /// Starts as an unprivileged user.
+    fn spawn(binary: &Path, args: &[&str]) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command.args(["dns", "serve"]).args(args).uid(NOBODY).gid(NOBODY);
+        Ok(Self(command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?))
+    }
+
     /// Starts as an unprivileged user, and waits for a word in the log.
     fn start_until(binary: &Path, args: &[&str], word: &str) -> Result<Self> {
-        let mut child = Command::new(binary)
-            .args(["dns", "serve"])
-            .args(args)
-            .uid(NOBODY)
-            .gid(NOBODY)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let log = BufReader::new(child.stderr.take().context("no log")?);
-        let server = Self(child);
+        let mut server = Self::spawn(binary, args)?;
+        let log = BufReader::new(server.0.stderr.take().context("no log")?);
         let mut seen = String::new();
         let mut lines = log.lines();
         for line in lines.by_ref() {
@@ -207,6 +206,28 @@ fn until_everything_is_known_hits_are_answered_and_misses_are_not_denied() -> Re
 }
 
 #[test]
+fn a_reader_of_the_log_that_is_gone_stops_nothing() -> Result<()> {
+    let dir = Dir::new("unread")?;
+    let port = free_port()?;
+    let listen = format!("127.0.0.1:{port}");
+    let args = ["--manifests", &dir.manifests(), "--listen", &listen];
+    let mut server = Server::spawn(&binary(&dir)?, &args)?;
+    let log = server.0.stderr.take().context("no log")?;
+    let mut lines = BufReader::new(log).lines();
+    while !lines.next().context("it ended")??.contains("all Services are known") {}
+    drop(lines);
+    // Something to warn of, by the task that reads changes, and then a change.
+    std::fs::write(dir.0.join("manifests/broken.yaml"), "oops: [")?;
+    std::fs::write(dir.0.join("manifests/web.yaml"), MANIFEST.replace("10.96.7.7", "10.96.7.8"))?;
+    lab::until("a change", LIMIT, || Ok(dig(port, &["web.shop.svc.cluster.local"])? == "10.96.7.8"))?;
+    std::fs::write(dir.0.join("manifests/broken.yaml"), "")?;
+    std::fs::write(dir.0.join("manifests/web.yaml"), MANIFEST.replace("10.96.7.7", "10.96.7.9"))?;
+    lab::until("the next", LIMIT, || Ok(dig(port, &["web.shop.svc.cluster.local"])? == "10.96.7.9"))?;
+    assert!(server.0.try_wait()?.is_none());
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_served_is_named_in_one_line() -> Result<()> {
     let dir = Dir::new("refused")?;
     let manifests = dir.manifests();
@@ -226,7 +247,7 @@ fn what_cannot_be_served_is_named_in_one_line() -> Result<()> {
         (
             &["--manifests", &manifests, "--listen", &free, "--corefile", &misspelt],
             13,
-            &["Corefile:4", "forwrd"],
+            &["/misspelt:4: ", "forwrd"],
         ),
         (
             &["--manifests", &manifests, "--listen", &free, "--corefile", &looping],
@@ -236,19 +257,29 @@ fn what_cannot_be_served_is_named_in_one_line() -> Result<()> {
         (
             &["--manifests", &manifests, "--listen", &free, "--corefile", &open],
             13,
-            &["Corefile:1", "does not end"],
+            &["/open:1: ", "does not end"],
         ),
         (
             &["--manifests", &manifests, "--listen", &free, "--corefile", &not_a_zone],
             13,
-            &["Corefile:1", "a..b"],
+            &["/zone:1: ", "a..b"],
         ),
-        (
-            &["--manifests", &manifests, "--listen", &free, "--corefile", &too_long],
-            13,
-            &["Corefile:1", "255"],
-        ),
+        (&["--manifests", &manifests, "--listen", &free, "--corefile", &too_long], 13, &["/long:1: ", "255"]),
         (&["--manifests", &manifests, "--listen", &free, "--corefile", "/nowhere"], 13, &["/nowhere"]),
+        (
+            &[
+                "--manifests",
+                &manifests,
+                "--listen",
+                &free,
+                "--corefile",
+                &open,
+                "--cluster-domain",
+                "a.example",
+            ],
+            2,
+            &["--corefile", "--cluster-domain"],
+        ),
         (&["--manifests", "/nowhere", "--listen", &free], 6, &["/nowhere"]),
         (&["--manifests", &manifests, "--listen", "somewhere"], 2, &["somewhere"]),
         (&["--manifests", &manifests, "--listen", &free, "--cluster-domain", "a..b"], 2, &["a..b"]),

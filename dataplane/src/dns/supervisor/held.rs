@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixListener;
 
 use ::dns::server::{Sockets, bind};
-use model::ClusterDns;
 use tokio::sync::watch;
 
 use super::NodeDnsConfig;
@@ -14,6 +13,7 @@ use crate::dns::addresses;
 use crate::dns::handover::{self, Predecessor};
 use crate::dns::prober::{self, Health};
 use crate::dns::settings::OwnAddrs;
+use crate::dns::upstreams::ByFile;
 use crate::dns::{port, upstreams};
 
 /// What the supervisor holds for its children.
@@ -23,7 +23,8 @@ pub(super) struct Held {
     pub(super) addrs: Vec<SocketAddr>,
     /// Where the next daemon finds the child, if that can be had.
     pub(super) listener: Option<UnixListener>,
-    pub(super) upstreams: Option<watch::Receiver<Vec<SocketAddr>>>,
+    /// Of files, where there are some.
+    pub(super) upstreams: Option<watch::Receiver<ByFile>>,
     pub(super) health: watch::Receiver<Health>,
     /// Children of daemons before, that serve until ours does.
     pub(super) predecessors: Vec<Predecessor>,
@@ -62,14 +63,9 @@ impl Held {
                 None
             }
         };
-        let upstreams = upstreams::file_of(&config.dns).map(|file| {
-            let mut own = own.clone();
-            own.service = match &config.vips {
-                ClusterDns::Addrs(addrs) => addrs.clone(),
-                ClusterDns::Auto => Vec::new(),
-            };
-            upstreams::follow(file, own)
-        });
+        let files = upstreams::files_of(&config.dns);
+        // Addresses that are found by themselves are left out by the child, which hears of them.
+        let upstreams = (!files.is_empty()).then(|| upstreams::follow(files, own.clone()));
         let addrs = sockets.addrs();
         let (health_sender, health) = watch::channel(Health::new(&addrs, &served));
         tokio::spawn(prober::run(config.cluster_domain.clone(), health_sender));
